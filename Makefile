@@ -1,0 +1,48 @@
+# Python 3.11 or newer and make are all this needs. Another Python: make demo PYTHON=python3.13
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
+  $(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))) python3)
+BIN := .venv/bin
+PYTEST_ARGS ?= -n auto --dist loadgroup
+ARGS ?=
+
+.PHONY: demo test check format bench openapi lock clean
+
+demo: .venv/installed           ## everything, running, on this machine: make demo ARGS="--duration 20"
+	$(BIN)/stallscope demo $(ARGS)
+
+test: .venv/installed           ## every test, against servers that the tests start themselves
+	$(BIN)/pytest $(PYTEST_ARGS) --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+
+check: .venv/installed          ## format, lint, types, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/hadolint service/Dockerfile
+	$(BIN)/stallscope openapi | diff -u openapi.json -
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+openapi: .venv/installed        ## write the committed openapi.json anew
+	$(BIN)/stallscope openapi > openapi.json
+
+bench: .venv/installed          ## ours beside its peers, one table of ratios
+	$(BIN)/python -m benchmarks $(ARGS)
+
+lock:                           ## resolve requirements.lock anew: hashes, no addresses
+	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade --output-file requirements.lock
+
+# Installed once; again only when a dependency changed.
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11")'
+	@echo "Installing the locked dependencies into .venv: about a minute, once."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""One enriched product out of many sources."""
