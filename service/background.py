@@ -1,7 +1,8 @@
 """Work that outlives the request that began it, owned by the service's lifespan."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,3 +46,12 @@ class Background:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("background_work_failed", work=task.get_name(), exc_info=error)
+
+
+@asynccontextmanager
+async def running(work: Coroutine[Any, Any, object], *, name: str) -> AsyncIterator[None]:
+    """Run `work`, which never ends by itself, for as long as the block lasts."""
+    background = Background(grace_seconds=0)
+    background.start(work, name=name)
+    async with background:
+        yield

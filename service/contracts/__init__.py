@@ -1,4 +1,4 @@
-"""The wire: one module per feature, and the problems. Needs pydantic, nothing else of the service."""
+"""The wire: one module per feature, and the problems. Needs pydantic, nothing else."""
 
 from service.contracts.health import Health
 from service.contracts.problems import FieldFault, Problem

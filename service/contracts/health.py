@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 
 class Health(BaseModel):
-    """The process runs and its event loop answers. What it depends on: `/readyz` on the ops port."""
+    """The event loop answers. What the service depends on: `/readyz` on the ops port."""
 
     status: Literal["healthy"] = "healthy"
     timestamp: datetime

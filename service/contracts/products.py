@@ -60,7 +60,7 @@ class ProductFacts(BaseModel):
     updated_at: datetime
     reviews: list[Review]
     inventory: Inventory | dict[str, Any] = Field(
-        description="Empty when nothing is known; `sources.inventory` says whether that is a failure."
+        description="Empty when nothing is known; `sources.inventory` says why."
     )
 
 

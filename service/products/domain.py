@@ -38,8 +38,16 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """An exact amount in a currency (ISO 4217)."""
+
+    amount: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Product:
-    """A row of the catalogue; `rating` 0 to 5, `price_amount` in `price_currency` (ISO 4217)."""
+    """A row of the catalogue; `rating` 0 to 5."""
 
     id: ProductId
     sku: str
@@ -47,8 +55,7 @@ class Product:
     description: str
     category: str
     brand: str
-    price_amount: Decimal
-    price_currency: str
+    price: Price
     rating: float
     attributes: Mapping[str, Any]
     created_at: datetime

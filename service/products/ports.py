@@ -66,17 +66,14 @@ class Entry:
         return -1.0 if oldest is None else oldest + self.fresh_seconds - now
 
 
-class Cache(Protocol):
-    """Products seen before: some in this process, more of them shared by all replicas."""
-
-    def peek(self, product_id: ProductId) -> Entry | None:
-        """What this process holds; no I/O."""
+class SharedCache(Protocol):
+    """Products that any replica has fetched."""
 
     async def get(self, product_id: ProductId) -> Entry | None:
         """What the replicas share. Raises CacheUnavailableError."""
 
     async def put(self, product_id: ProductId, entry: Entry) -> None:
-        """Keep an entry, here and for the other replicas. Raises CacheUnavailableError."""
+        """Keep an entry for all. Raises CacheUnavailableError."""
 
     def exclusive(self, product_id: ProductId) -> AbstractAsyncContextManager[bool]:
         """Be the only replica that fetches a product; waits while another one does.
@@ -86,6 +83,13 @@ class Cache(Protocol):
         """
 
 
+class Cache(SharedCache, Protocol):
+    """Products seen before: the hottest in this process, more of them shared by all replicas."""
+
+    def peek(self, product_id: ProductId) -> Entry | None:
+        """What this process holds; no I/O."""
+
+
 class Representation(Protocol):
     """Facts to and from the JSON object that clients get."""
 
@@ -93,4 +97,4 @@ class Representation(Protocol):
         """Facts as JSON; what is not known is empty."""
 
     def decode(self, body: bytes, times: FetchTimes) -> Facts:
-        """The facts back; parts without a fetch time are None. Raises ValueError on a foreign body."""
+        """The facts back; without a fetch time a part is None. Raises ValueError."""

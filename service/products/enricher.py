@@ -1,0 +1,272 @@
+"""The use case: one enriched product out of a cache and three sources that may each fail."""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from service.background import Background
+from service.metrics import ServiceMetrics
+from service.products.domain import (
+    Facts,
+    Known,
+    Product,
+    ProductId,
+    ProductNotFoundError,
+    ProductUnavailableError,
+    Report,
+    Source,
+    Status,
+)
+from service.products.ports import (
+    Cache,
+    CacheUnavailableError,
+    Catalog,
+    Entry,
+    Representation,
+    Reviews,
+    SourceError,
+    Stock,
+)
+from service.products.single_flight import SingleFlight
+
+Value = TypeVar("Value")
+
+RENEW_FRACTION = 0.2  # an entry in the last fifth of its life is renewed in the background
+JITTER_FRACTION = 0.1  # fresh lifetimes differ by up to a tenth
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the parts come from."""
+
+    catalog: Catalog
+    reviews: Reviews
+    stock: Stock
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """In seconds: how long parts count as fresh, are kept for bad times, a request may take."""
+
+    fresh_seconds: float
+    stale_seconds: float
+    budget_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One enriched product: its facts as JSON, and what became of each source."""
+
+    facts: bytes
+    reports: Mapping[Source, Report]
+    fresh_seconds: float
+    cache_ms: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every source gave what it has, recently."""
+        return all(r.status in (Status.LIVE, Status.CACHED) for r in self.reports.values())
+
+
+class ProductEnricher:
+    """Answers from memory, else from the shared cache, else from the sources, once for all."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        cache: Cache,
+        representation: Representation,
+        lifetimes: Lifetimes,
+        background: Background,
+        metrics: ServiceMetrics,
+    ) -> None:
+        self._sources = sources
+        self._cache = cache
+        self._representation = representation
+        self._lifetimes = lifetimes
+        self._background = background
+        self._flights = SingleFlight[ProductId, Answer]()
+        self._found = {
+            result: metrics.cache_requests.labels("products", result)
+            for result in ("hit", "stale", "miss", "error")
+        }
+        self._answered = {
+            (source, status): metrics.product_sources.labels(source, status)
+            for source in Source
+            for status in Status
+        }
+
+    def remembered(self, product_id: ProductId) -> Answer | None:
+        """The answer, if this process holds a fresh one: no I/O, no waiting."""
+        started = time.perf_counter()
+        now = time.time()
+        entry = self._cache.peek(product_id)
+        if entry is None or (remaining := entry.remaining_seconds(now)) <= 0:
+            return None
+        self._found["hit"].inc()
+        margin = self._lifetimes.fresh_seconds * RENEW_FRACTION
+        if remaining < margin and product_id not in self._flights:
+            self._background.start(self._renew(product_id, margin), name="renew_product")
+        return self._count(_cached(entry, remaining, (time.perf_counter() - started) * 1e3))
+
+    async def enrich(self, product_id: ProductId) -> Answer:
+        """The product, joined with everybody else who asks for it now.
+
+        Raises ProductNotFoundError, or ProductUnavailableError when the catalogue does not answer
+        within the request's budget and nothing is cached.
+        """
+        try:
+            async with asyncio.timeout(self._lifetimes.budget_seconds):
+                fetch = self._flights.join(product_id, lambda: self._find(product_id, margin=0))
+                return self._count(await fetch)
+        except TimeoutError:
+            raise ProductUnavailableError(product_id) from None
+
+    async def _renew(self, product_id: ProductId, margin: float) -> None:
+        try:
+            await self._flights.join(product_id, lambda: self._find(product_id, margin=margin))
+        except (ProductNotFoundError, ProductUnavailableError):
+            pass  # the next request that finds the entry expired will be told
+
+    async def _find(self, product_id: ProductId, margin: float) -> Answer:
+        """The shared entry if it stays fresh for longer than `margin` seconds, else a fetch."""
+        started = time.perf_counter()
+        entry = await self._look_up(product_id)
+        cache_ms = (time.perf_counter() - started) * 1e3
+        if entry and (remaining := entry.remaining_seconds(time.time())) > margin:
+            return _cached(entry, remaining, cache_ms)
+        async with self._cache.exclusive(product_id) as waited:
+            if waited:  # another replica was at it
+                entry = await self._look_up(product_id) or entry
+                if entry and (remaining := entry.remaining_seconds(time.time())) > margin:
+                    return _cached(entry, remaining, cache_ms)
+            return await self._fetch(product_id, entry, margin, cache_ms)
+
+    async def _look_up(self, product_id: ProductId) -> Entry | None:
+        try:
+            entry = await self._cache.get(product_id)
+        except CacheUnavailableError:
+            self._found["error"].inc()
+            return self._cache.peek(product_id)
+        if entry is None:
+            self._found["miss"].inc()
+        else:
+            fresh = entry.remaining_seconds(time.time()) > 0
+            self._found["hit" if fresh else "stale"].inc()
+        return entry
+
+    async def _fetch(
+        self, product_id: ProductId, entry: Entry | None, margin: float, cache_ms: float
+    ) -> Answer:
+        known = self._decoded(entry)
+        consult = _Consultation(
+            fresh_seconds=entry.fresh_seconds - margin if entry else 0.0,
+            stale_seconds=self._lifetimes.stale_seconds,
+            cache_ms=cache_ms,
+        )
+        row_known, opinions_known, stock_known = (
+            (known.product, known.reviews, known.inventory) if known else (None, None, None)
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                product = group.create_task(self._product(consult, product_id, row_known))
+                reviews = group.create_task(
+                    consult.part(self._sources.reviews.reviews, product_id, opinions_known)
+                )
+                inventory = group.create_task(
+                    consult.part(self._sources.stock.inventory, product_id, stock_known)
+                )
+        except BaseExceptionGroup as failures:
+            # The catalogue alone fails a request, and ends the other branches when it does.
+            raise failures.exceptions[0] from None
+        tasks = (product, reviews, inventory)
+        facts = Facts(product.result()[0], reviews.result()[0], inventory.result()[0])
+        reports = {source: task.result()[1] for source, task in zip(Source, tasks, strict=True)}
+        fetched = self._entry(facts)
+        if any(report.status is Status.LIVE for report in reports.values()):
+            await self._keep(product_id, fetched)
+        return Answer(fetched.body, reports, fetched.remaining_seconds(time.time()), cache_ms)
+
+    async def _product(
+        self, consult: "_Consultation", product_id: ProductId, known: Known[Product] | None
+    ) -> tuple[Known[Product], Report]:
+        product, report = await consult.part(self._row, product_id, known)
+        if product is None:
+            raise ProductUnavailableError(product_id)
+        return product, report
+
+    async def _row(self, product_id: ProductId) -> Product:
+        product = await self._sources.catalog.product(product_id)
+        if product is None:
+            raise ProductNotFoundError(product_id)
+        return product
+
+    def _entry(self, facts: Facts) -> Entry:
+        jitter = 1 - JITTER_FRACTION * random.random()
+        return Entry(
+            facts.fetched_at(),
+            self._lifetimes.fresh_seconds * jitter,
+            self._representation.encode(facts),
+        )
+
+    def _decoded(self, entry: Entry | None) -> Facts | None:
+        if entry is None:
+            return None
+        try:
+            return self._representation.decode(entry.body, entry.times)
+        except ValueError:  # written by another version of the service
+            return None
+
+    async def _keep(self, product_id: ProductId, entry: Entry) -> None:
+        try:
+            await self._cache.put(product_id, entry)
+        except CacheUnavailableError:
+            pass  # counted where it was noticed
+
+    def _count(self, answer: Answer) -> Answer:
+        for source, report in answer.reports.items():
+            self._answered[source, report.status].inc()
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Consultation:
+    """One round of asking the sources, and what to make of their silence.
+
+    Parts younger than `fresh_seconds` need no asking; up to `stale_seconds` they stand in for a
+    source that fails. What is cached cost the request `cache_ms`.
+    """
+
+    fresh_seconds: float
+    stale_seconds: float
+    cache_ms: float
+
+    async def part(
+        self,
+        fetch: Callable[[ProductId], Awaitable[Value]],
+        product_id: ProductId,
+        known: Known[Value] | None,
+    ) -> tuple[Known[Value] | None, Report]:
+        """The part as it is known already, else fetched, else stale, else missing."""
+        age = time.time() - known.fetched_at if known else math.inf
+        if age < self.fresh_seconds:
+            return known, Report(Status.CACHED, latency_ms=self.cache_ms)
+        started = time.perf_counter()
+        try:
+            value = await fetch(product_id)
+        except SourceError as error:
+            spent_ms = (time.perf_counter() - started) * 1e3
+            if age < self.stale_seconds:
+                return known, Report(Status.STALE, error.reason, spent_ms)
+            return None, Report(Status.UNAVAILABLE, error.reason, spent_ms)
+        spent_ms = (time.perf_counter() - started) * 1e3
+        return Known(value, time.time()), Report(Status.LIVE, latency_ms=spent_ms)
+
+
+def _cached(entry: Entry, remaining_seconds: float, cache_ms: float) -> Answer:
+    report = Report(Status.CACHED, latency_ms=cache_ms)
+    return Answer(entry.body, dict.fromkeys(Source, report), remaining_seconds, cache_ms)
