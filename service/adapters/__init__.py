@@ -1,0 +1,1 @@
+"""Technology behind the features' ports: one module per technology and role."""

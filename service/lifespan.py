@@ -1,0 +1,86 @@
+"""Opens everything that the service stands on, and closes it in reverse."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.adapters.circuit_breaker import CircuitBreaker
+from service.adapters.http_upstreams import HttpReviews, HttpStock, HttpUpstream, open_session
+from service.adapters.local_cache import LocalCache
+from service.adapters.postgres_catalog import PostgresCatalog, open_pool
+from service.adapters.postgres_readiness import readiness_checks
+from service.adapters.rate_limits import MovingWindowLimits
+from service.adapters.redis_cache import RedisCache
+from service.adapters.redis_link import RedisLink, open_redis
+from service.background import running
+from service.edge.access import RateLimiter
+from service.lifecycle import Check
+from service.metrics import ServiceMetrics
+from service.products.enricher import Sources
+from service.products.ports import Cache
+from service.settings import Settings, UpstreamSettings
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What the features need of the world, open."""
+
+    sources: Sources
+    cache: Cache
+    rate_limiter: RateLimiter | None = None
+    checks: Mapping[str, Check] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def open_adapters(settings: Settings, metrics: ServiceMetrics) -> AsyncIterator[Adapters]:
+    """The real ones. Raises what asyncpg raises when the database cannot be reached."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(settings.database, settings.database_url))
+
+        def breaker(dependency: str) -> CircuitBreaker:
+            return CircuitBreaker(dependency, on_change=metrics.circuit_changed)
+
+        async def upstream(dependency: str, settings: UpstreamSettings) -> HttpUpstream:
+            session = await stack.enter_async_context(open_session(settings))
+            return HttpUpstream(session, settings, breaker(dependency))
+
+        link = await _open_link(stack, settings)
+        cache = await _open_cache(stack, settings, link)
+        yield Adapters(
+            sources=Sources(
+                PostgresCatalog(pool, settings.database, breaker("postgresql")),
+                HttpReviews(await upstream("reviews", settings.reviews)),
+                HttpStock(await upstream("inventory", settings.inventory)),
+            ),
+            cache=cache,
+            rate_limiter=MovingWindowLimits(settings.rate, link) if settings.rate else None,
+            checks=readiness_checks(pool),
+        )
+
+
+async def _open_link(stack: AsyncExitStack, settings: Settings) -> RedisLink | None:
+    if settings.redis_url is None:
+        log.warning("redis_not_configured", effect="each replica caches for itself")
+        return None
+    return await stack.enter_async_context(open_redis(settings.redis_url))
+
+
+async def _open_cache(
+    stack: AsyncExitStack, settings: Settings, link: RedisLink | None
+) -> LocalCache:
+    max_bytes = settings.cache.local_max_bytes
+    if link is None:
+        return LocalCache(None, max_bytes=max_bytes)
+    # Longer than any fetch takes; a replica that dies holds its locks for no longer.
+    slowest = max(settings.reviews.timeout_seconds, settings.inventory.timeout_seconds)
+    shared = RedisCache(
+        link, stale_seconds=settings.cache.stale_seconds, lock_seconds=slowest + 0.5
+    )
+    cache = LocalCache(shared, max_bytes=max_bytes)
+    follow = running(shared.follow(cache.outdated), name="cache_invalidation")
+    await stack.enter_async_context(follow)
+    return cache

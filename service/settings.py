@@ -1,0 +1,190 @@
+"""Everything read from the environment: checked once at start, all faults together, then frozen."""
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from limits import RateLimitItem, parse
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def _one_of(*schemes: str) -> AfterValidator:
+    # Not pydantic's URL types: they know no PostgreSQL or Redis behind a Unix socket.
+    def check(url: str) -> str:
+        if urlsplit(url).scheme not in schemes:
+            raise ValueError(f"is a URL that begins with {' or '.join(f'{s}://' for s in schemes)}")
+        return url
+
+    return AfterValidator(check)
+
+
+DatabaseUrl = Annotated[str, _one_of("postgresql", "postgres")]
+RedisUrl = Annotated[str, _one_of("redis", "rediss", "unix")]
+
+
+class SettingsError(Exception):
+    """The environment is not usable; the message lists every fault."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")  # a misspelled setting is a fault
+
+
+class UpstreamSettings(_Group):
+    """One HTTP API."""
+
+    url: HttpUrl
+    timeout_seconds: PositiveFloat = 2.0
+    connect_timeout_seconds: PositiveFloat = 0.5
+
+
+class DatabaseSettings(_Group):
+    """The connection pool."""
+
+    pool_min_size: PositiveInt = 10
+    pool_max_size: PositiveInt = 10
+    acquire_timeout_seconds: PositiveFloat = 1.0
+    statement_timeout_seconds: PositiveFloat = 1.0
+
+    @field_validator("pool_max_size")
+    @classmethod
+    def _holds_the_minimum(cls, size: int, info: ValidationInfo) -> int:
+        if size < info.data.get("pool_min_size", 0):
+            raise ValueError("is below DATABASE__POOL_MIN_SIZE")
+        return size
+
+
+class CacheSettings(_Group):
+    """How long a product counts as fresh, and is kept for when its sources fail."""
+
+    ttl_seconds: PositiveFloat = 30.0
+    stale_seconds: NonNegativeFloat = 300.0
+    local_max_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
+
+    @field_validator("stale_seconds")
+    @classmethod
+    def _outlasts_the_fresh(cls, seconds: float, info: ValidationInfo) -> float:
+        if seconds < info.data.get("ttl_seconds", 0):
+            raise ValueError("is below CACHE__TTL_SECONDS")
+        return seconds
+
+
+class DatabaseAddress(BaseSettings):
+    """All that a migration needs; every field is the environment variable of that name."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # URLs carry passwords
+    )
+
+    database_url: DatabaseUrl
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment and `.env`. Raises SettingsError that lists every fault."""
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = "\n".join(f"  {line}" for line in sorted(_faults(error)))
+            raise SettingsError(f"the settings are not usable:\n{faults}") from None
+
+
+class Settings(DatabaseAddress):
+    """The service's settings."""
+
+    host: str = "0.0.0.0"
+    port: Port = 8000
+    ops_host: str = "127.0.0.1"
+    ops_port: Port = 9464
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    database: DatabaseSettings = DatabaseSettings()
+    redis_url: RedisUrl | None = None
+    cache: CacheSettings = CacheSettings()
+    request_budget_seconds: PositiveFloat = 5.0
+    reviews: UpstreamSettings
+    inventory: UpstreamSettings
+
+    api_keys: Annotated[frozenset[str], NoDecode] = frozenset()
+    rate_limit: str | None = None
+    max_in_flight: PositiveInt = 2000
+
+    startup_timeout_seconds: PositiveFloat = 30.0
+    shutdown_grace_seconds: PositiveFloat = 10.0
+
+    @property
+    def rate(self) -> RateLimitItem | None:
+        """`rate_limit`, understood."""
+        return parse(self.rate_limit) if self.rate_limit else None
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_lower_case(cls, level: object) -> object:
+        return level.lower() if isinstance(level, str) else level
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _digests(cls, keys: object) -> object:
+        if not isinstance(keys, str):
+            return keys
+        digests = frozenset(key.strip().lower() for key in keys.split(",") if key.strip())
+        if not all(_SHA256.fullmatch(digest) for digest in digests):
+            raise ValueError("are SHA-256 digests, 64 hex digits each: never the keys themselves")
+        return digests
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_a_rate(cls, rate: str | None) -> str | None:
+        try:
+            parse(rate or "1/second")
+        except ValueError:
+            raise ValueError('is a rate such as "100/second" or "5000/hour"') from None
+        return rate
+
+    @field_validator("reviews", "inventory")
+    @classmethod
+    def _fits_the_request(
+        cls, upstream: UpstreamSettings, info: ValidationInfo
+    ) -> UpstreamSettings:
+        budget = info.data.get("request_budget_seconds", float("inf"))
+        if upstream.timeout_seconds >= budget:
+            raise ValueError("its TIMEOUT_SECONDS do not fit into REQUEST_BUDGET_SECONDS")
+        return upstream
+
+
+def _faults(error: ValidationError) -> Iterator[str]:
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        name = "__".join(_words(fault["loc"])).upper()
+        if fault["type"] == "missing":
+            name = {"REVIEWS": "REVIEWS__URL", "INVENTORY": "INVENTORY__URL"}.get(name, name)
+            yield f"{name}: is missing"
+        elif fault["type"] == "extra_forbidden":
+            yield f"{name}: there is no such setting"
+        else:
+            yield f"{name}: {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _words(location: tuple[Any, ...]) -> Iterator[str]:
+    return (str(part) for part in location)
