@@ -1,1 +1,1 @@
-"""The Stallscope service; empty, so that a client's `import service.contracts` costs only pydantic."""
+"""The service; empty, so that `import service.contracts` costs a client only pydantic."""

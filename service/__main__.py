@@ -1,0 +1,123 @@
+"""The `stallscope` command."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+FAILED = 1
+MISUSED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; gives the exit status."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    return command(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="stallscope", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="the service, configured by the environment")
+    serve.set_defaults(command=_serve)
+
+    migrate = commands.add_parser("migrate", help="bring the database schema up to date")
+    migrate.set_defaults(command=_migrate)
+
+    demo = commands.add_parser("demo", help="everything it needs, running on this machine")
+    demo.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
+    demo.add_argument("--no-traffic", action="store_true", help="send no requests")
+    demo.add_argument("--faults", action="store_true", help="break one thing after the other")
+    demo.set_defaults(command=_demo)
+
+    stand_in = commands.add_parser("stand-in", help="one upstream API, as the demo has it")
+    stand_in.add_argument("kind", choices=["reviews", "inventory"])
+    stand_in.add_argument("--host", default="127.0.0.1")
+    stand_in.add_argument("--port", type=int, required=True)
+    stand_in.set_defaults(command=_stand_in)
+
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document")
+    openapi.set_defaults(command=_openapi)
+    return parser
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from service.logs import configure_logs  # each command imports what it needs  # noqa: PLC0415
+    from service.server import StartError, serve  # noqa: PLC0415
+    from service.settings import Settings, SettingsError  # noqa: PLC0415
+
+    try:
+        settings = Settings.from_environment()
+        configure_logs(settings.log_level, settings.log_format)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve(settings))
+    except SettingsError as error:
+        return _complain(error, MISUSED)
+    except StartError as error:
+        return _complain(error, FAILED)
+    return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:  # Windows, PyPy
+        return None
+    return uvloop.new_event_loop
+
+
+def _complain(error: Exception, status: int) -> int:
+    print(f"stallscope: {error}", file=sys.stderr)
+    return status
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    import asyncpg  # noqa: PLC0415
+
+    from service.adapters.postgres_migrations import MigrationError, migrate  # noqa: PLC0415
+    from service.settings import DatabaseAddress, SettingsError  # noqa: PLC0415
+
+    try:
+        applied = asyncio.run(migrate(DatabaseAddress.from_environment().database_url))
+    except SettingsError as error:
+        return _complain(error, MISUSED)
+    except (MigrationError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+        return _complain(error, FAILED)
+    print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from service.demo.run import DemoOptions, run_demo  # noqa: PLC0415
+
+    return run_demo(DemoOptions(options.duration, not options.no_traffic, options.faults))
+
+
+def _stand_in(options: argparse.Namespace) -> int:
+    from service.demo.stand_ins import run_stand_in  # noqa: PLC0415
+
+    run_stand_in(options.kind, options.host, options.port)
+    return 0
+
+
+def _openapi(options: argparse.Namespace) -> int:
+    from service.app import create_app  # noqa: PLC0415
+    from service.settings import Settings, UpstreamSettings  # noqa: PLC0415
+
+    # Whatever the environment says: the document is the same everywhere.
+    settings = Settings(
+        database_url="postgresql://localhost",
+        reviews=UpstreamSettings.model_validate({"url": "http://localhost"}),
+        inventory=UpstreamSettings.model_validate({"url": "http://localhost"}),
+        api_keys=frozenset(),
+        rate_limit=None,
+    )
+    print(json.dumps(create_app(settings).openapi(), indent=2, sort_keys=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The composition root: the only file that sees features, technology and edge together."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypedDict
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from starlette.middleware.gzip import GZipMiddleware
+
+from service.background import Background, running
+from service.edge.access import RateLimiter, guards
+from service.edge.admission import Admission
+from service.edge.head_requests import HeadRequests
+from service.edge.response_headers import ResponseHeaders
+from service.errors import install_problem_handlers
+from service.health.router import health_router
+from service.lifecycle import Lifecycle
+from service.lifespan import Adapters, open_adapters
+from service.metrics import ServiceMetrics
+from service.openapi import install_documentation, problems
+from service.products.enricher import Lifetimes, ProductEnricher
+from service.products.representation import JsonRepresentation
+from service.products.router import products_router
+from service.settings import Settings
+
+OpenAdapters = Callable[[Settings, ServiceMetrics], AbstractAsyncContextManager[Adapters]]
+
+PREFIXES = ("/v1", "")  # without one: an alias of the newest stable version
+GZIP_FROM_BYTES = 8 * 1024  # below, compressing costs more than it saves
+
+
+class State(TypedDict):
+    """What the lifespan puts on `request.state`."""
+
+    enricher: ProductEnricher
+    rate_limiter: RateLimiter | None
+
+
+def create_app(
+    settings: Settings,
+    open_adapters: OpenAdapters = open_adapters,
+    lifecycle: Lifecycle | None = None,
+) -> FastAPI:
+    """The whole service over the adapters given; nothing is opened before its lifespan starts."""
+    registry = CollectorRegistry()
+    for collect in (ProcessCollector, PlatformCollector, GCCollector):
+        collect(registry=registry)
+    metrics = ServiceMetrics(registry)
+    lifecycle = lifecycle or Lifecycle()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+        background = Background(grace_seconds=settings.shutdown_grace_seconds)
+        async with (
+            running(lifecycle.beat(), name="loop_beat"),
+            open_adapters(settings, metrics) as adapters,
+            background,
+        ):
+            enricher = ProductEnricher(
+                adapters.sources,
+                adapters.cache,
+                JsonRepresentation(),
+                _lifetimes(settings),
+                background,
+                metrics,
+            )
+            lifecycle.serve(asyncio.get_running_loop(), adapters.checks)
+            yield {"enricher": enricher, "rate_limiter": adapters.rate_limiter}
+            lifecycle.stop()
+
+    app = FastAPI(
+        title="Stallscope",
+        version="1.0.0",
+        description="One product out of many sources, answered even when some of them fail.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.registry = registry
+    _add_routes(app, settings, metrics)
+    # The last one added is the outermost.
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_FROM_BYTES, compresslevel=5)
+    app.add_middleware(HeadRequests)
+    app.add_middleware(Admission, max_in_flight=settings.max_in_flight, shed=metrics.requests_shed)
+    app.add_middleware(ResponseHeaders)
+    return app
+
+
+def _add_routes(app: FastAPI, settings: Settings, metrics: ServiceMetrics) -> None:
+    limited = settings.rate is not None
+    access = guards(settings.api_keys, limited=limited, refused=metrics.rate_limited_requests)
+    answers = problems(401, 404, 422, 429, 503)
+    for prefix in PREFIXES:
+        documented = prefix != ""
+        app.include_router(products_router(prefix, answers, access), include_in_schema=documented)
+        app.include_router(health_router(prefix), include_in_schema=documented)
+    install_documentation(app)
+    install_problem_handlers(app)
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(
+        fresh_seconds=settings.cache.ttl_seconds,
+        stale_seconds=settings.cache.stale_seconds,
+        budget_seconds=settings.request_budget_seconds,
+    )

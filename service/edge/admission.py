@@ -1,0 +1,91 @@
+"""Which requests are let in at all: not too many at once, not too large."""
+
+from http import HTTPStatus
+
+from prometheus_client import Counter
+
+from service.edge.asgi import ASGIApp, Message, Receive, Scope, Send
+from service.edge.problems import send_problem
+from service.edge.response_headers import request_id_of
+
+MAX_BODY_BYTES = 1024 * 1024
+_RETRY_AFTER = (b"retry-after", b"1")
+_CLOSE = (b"connection", b"close")
+
+
+class _BodyTooLargeError(Exception):
+    """The body, sent in pieces, turned out to be too long."""
+
+
+class Admission:
+    """Sheds what exceeds `max_in_flight` with 503, and bodies over MAX_BODY_BYTES with 413."""
+
+    def __init__(self, app: ASGIApp, *, max_in_flight: int, shed: Counter) -> None:
+        self.app = app
+        self.max_in_flight = max_in_flight
+        self.in_flight = 0
+        self._shed = shed.labels("max_in_flight")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if self.in_flight >= self.max_in_flight:
+            self._shed.inc()
+            detail = "The service is at its limit of requests in progress."
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+            await send_problem(send, status, detail, request_id_of(scope), [_RETRY_AFTER])
+            return
+        self.in_flight += 1
+        try:
+            await self._admit(scope, receive, send)
+        finally:
+            self.in_flight -= 1
+
+    async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
+        declared = _declared_bytes(scope)
+        if declared == 0:  # nearly always: there is nothing to watch
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if declared > MAX_BODY_BYTES:
+                raise _BodyTooLargeError
+            await self.app(scope, _bounded(receive), note_start)
+        except _BodyTooLargeError:
+            if started:
+                raise
+            detail = f"A body may have {MAX_BODY_BYTES} bytes."
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            await send_problem(send, status, detail, request_id_of(scope), [_CLOSE])
+
+
+def _declared_bytes(scope: Scope) -> int:
+    """The length that the headers declare: 0 without a body, -1 when it comes in chunks."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            return int(value)  # the server has parsed it already
+        if name == b"transfer-encoding":
+            return -1
+    return 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        if message["type"] == "http.request":
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
+                raise _BodyTooLargeError
+        return message
+
+    return receive_bounded

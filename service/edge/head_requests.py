@@ -1,0 +1,22 @@
+"""HEAD wherever there is GET (RFC 9110): the same work, the same headers, no content."""
+
+from service.edge.asgi import ASGIApp, Message, Receive, Scope, Send
+
+
+class HeadRequests:
+    """Routes only know GET; a HEAD request reaches them as one, and its answer loses the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_body)

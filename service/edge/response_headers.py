@@ -1,0 +1,72 @@
+"""The headers that every response carries, whoever made it."""
+
+import re
+import secrets
+import time
+
+from service.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+
+_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
+_TRACEPARENT = re.compile(
+    rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+
+_SECURITY: Headers = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_CONTENT_POLICY = b"content-security-policy"
+_NOTHING_TO_LOAD = (_CONTENT_POLICY, b"default-src 'none'; frame-ancestors 'none'")
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of the request: the caller's if it is well-formed, else ours."""
+    return str(scope["state"]["request_id"])
+
+
+def identity_headers(scope: Scope) -> Headers:
+    """`X-Request-ID`, `traceresponse`, and what keeps browsers from misusing an answer."""
+    return [*scope["state"]["identity"], *_SECURITY, _NOTHING_TO_LOAD]
+
+
+class ResponseHeaders:
+    """Gives each request its id, and each response its headers and its total `Server-Timing`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        request_id, trace = _identify(scope["headers"])
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id.decode()
+        state["identity"] = [(b"x-request-id", request_id), (b"traceresponse", trace)]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                spent_ms = (time.perf_counter() - started) * 1e3
+                headers: Headers = [*message.get("headers", ()), *state["identity"], *_SECURITY]
+                headers.append((b"server-timing", b"total;dur=%.3f" % spent_ms))
+                if not any(name == _CONTENT_POLICY for name, _ in headers):
+                    headers.append(_NOTHING_TO_LOAD)
+                message["headers"] = headers
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def _identify(headers: Headers) -> tuple[bytes, bytes]:
+    request_id = trace_id = b""
+    for name, value in headers:
+        if name == b"x-request-id" and _WELL_FORMED_ID.fullmatch(value):
+            request_id = value
+        elif name == b"traceparent" and (parent := _TRACEPARENT.fullmatch(value)):
+            trace_id = parent[1]
+    if not trace_id:
+        trace_id = secrets.token_hex(16).encode()
+    trace = b"00-%b-%b-00" % (trace_id, secrets.token_hex(8).encode())
+    return request_id or secrets.token_hex(16).encode(), trace

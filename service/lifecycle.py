@@ -1,0 +1,48 @@
+"""Where the process is in its life, and what it needs to be ready: read by the ops port."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Check = Callable[[], Awaitable[None]]
+
+_BEAT_SECONDS = 0.5
+
+
+class Phase(StrEnum):
+    """What a load balancer has to know."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    STOPPING = "stopping"
+
+
+class NotReadyError(Exception):
+    """A check did not pass; the message says why."""
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """The event loop writes, the ops port's thread reads."""
+
+    phase: Phase = Phase.STARTING
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    loop: asyncio.AbstractEventLoop | None = None
+    beat_at: float = field(default_factory=time.monotonic)
+
+    async def beat(self) -> None:
+        """Write down that the event loop is alive, until cancelled."""
+        while True:
+            self.beat_at = time.monotonic()
+            await asyncio.sleep(_BEAT_SECONDS)
+
+    def serve(self, loop: asyncio.AbstractEventLoop, checks: Mapping[str, Check]) -> None:
+        """All is open: from here on `checks`, run on `loop`, say whether the process is ready."""
+        self.loop, self.checks = loop, checks
+        self.phase = Phase.SERVING
+
+    def stop(self) -> None:
+        """No new work, please."""
+        self.phase = Phase.STOPPING

@@ -1,0 +1,141 @@
+"""uvicorn, started or refused with one clear message, stopped without cutting anything off."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from service.app import create_app
+from service.http_protocol import BoundedHttpProtocol
+from service.lifecycle import Lifecycle
+from service.ops import OpsServer
+from service.settings import Settings
+
+log = structlog.get_logger()
+
+# How long an idle connection may still bring the request that was on its way when we stopped.
+LINGER_SECONDS = 0.5
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StartError(Exception):
+    """The service cannot start; the message says why and what to do."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun. Raises StartError."""
+    lifecycle = Lifecycle()
+    app = create_app(settings, lifecycle=lifecycle)
+    with (
+        _bound("PORT", settings.host, settings.port) as listener,
+        _bound("OPS_PORT", settings.ops_host, settings.ops_port) as ops_listener,
+        OpsServer(ops_listener, lifecycle, app.state.registry),
+    ):
+        await _wait_for_database(settings)
+        log.info("service_started", host=settings.host, port=listener.getsockname()[1])
+        await GracefulServer(_config(app, settings), lifecycle).serve(sockets=[listener])
+        log.info("service_stopped")
+
+
+class GracefulServer(uvicorn.Server):
+    """Stops listening, answers what has arrived, and then ends; a second signal ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the first signal as a request to stop; leave the second to the operating system."""
+
+        def stop(number: int, frame: object) -> None:
+            self._lifecycle.stop()
+            self.should_exit = True
+            for each in _STOP_SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+
+        for each in _STOP_SIGNALS:
+            signal.signal(each, stop)
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let idle connections bring the requests that are under way; then uvicorn's shutdown."""
+        for server in self.servers:
+            server.close()
+        # Answers from now on say that they are the connection's last.
+        state = self.server_state
+        state.default_headers = [*state.default_headers, (b"connection", b"close")]
+        for connection in state.connections:
+            if isinstance(connection, BoundedHttpProtocol):
+                connection.let_this_be_the_last()
+        now = asyncio.get_running_loop().time
+        deadline = now() + LINGER_SECONDS
+        while state.connections and now() < deadline:  # noqa: ASYNC110 - uvicorn has no event
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.shutdown_grace_seconds),
+    )
+
+
+@contextmanager
+def _bound(setting: str, host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except socket.gaierror as error:
+        raise StartError(f"{setting.replace('PORT', 'HOST')}: {host}: {error.strerror}") from None
+    with socket.socket(family, kind, protocol) as listener:
+        if sys.platform != "win32":  # there it would let two processes share the port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+        except OSError as error:
+            raise StartError(
+                f"port {port} on {host} cannot be used ({error.strerror}): "
+                f"choose another one with {setting}={port + 1 if port < 65535 else 8001}"
+            ) from None
+        yield listener
+
+
+async def _wait_for_database(settings: Settings) -> None:
+    delay = 0.1
+    try:
+        async with asyncio.timeout(settings.startup_timeout_seconds):
+            while fault := await _database_fault(settings):
+                log.warning("database_awaited", error=fault, retry_seconds=delay)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+    except TimeoutError:
+        raise StartError(
+            f"the database of DATABASE_URL did not answer within "
+            f"{settings.startup_timeout_seconds:g} s (STARTUP_TIMEOUT_SECONDS)"
+        ) from None
+
+
+async def _database_fault(settings: Settings) -> str | None:
+    try:
+        connection = await asyncpg.connect(settings.database_url, timeout=5)
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
+        raise StartError(f"the database of DATABASE_URL refuses us: {error}") from None
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        return str(error) or type(error).__name__
+    await connection.close(timeout=5)
+    return None
