@@ -34,6 +34,8 @@ lock:                           ## resolve requirements.lock anew: hashes, no ad
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --extra service --python-version 3.11 \
+	  --generate-hashes --no-header --constraint requirements.lock --output-file service/requirements.lock
 
 # Installed once; again only when a dependency changed.
 .venv/installed: pyproject.toml requirements.lock
