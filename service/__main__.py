@@ -4,7 +4,8 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 FAILED = 1
 MISUSED = 2
@@ -26,6 +27,9 @@ def _parser() -> argparse.ArgumentParser:
 
     migrate = commands.add_parser("migrate", help="bring the database schema up to date")
     migrate.set_defaults(command=_migrate)
+
+    fill = commands.add_parser("fill", help="put the demo's 10,000 products into the database")
+    fill.set_defaults(command=_fill)
 
     demo = commands.add_parser("demo", help="everything it needs, running on this machine")
     demo.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
@@ -75,18 +79,36 @@ def _complain(error: Exception, status: int) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
+    from service.adapters.postgres_migrations import migrate  # noqa: PLC0415
+
+    async def work(database_url: str) -> str:
+        applied = await migrate(database_url)
+        return "\n".join(f"applied {name}" for name in applied) or "the schema is up to date"
+
+    return _on_database(work)
+
+
+def _fill(options: argparse.Namespace) -> int:
+    from service.demo.database import fill_database  # noqa: PLC0415
+
+    async def work(database_url: str) -> str:
+        return f"{await fill_database(database_url)} products written"
+
+    return _on_database(work)
+
+
+def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
     import asyncpg  # noqa: PLC0415
 
-    from service.adapters.postgres_migrations import MigrationError, migrate  # noqa: PLC0415
+    from service.adapters.postgres_migrations import MigrationError  # noqa: PLC0415
     from service.settings import DatabaseAddress, SettingsError  # noqa: PLC0415
 
     try:
-        applied = asyncio.run(migrate(DatabaseAddress.from_environment().database_url))
+        print(asyncio.run(work(DatabaseAddress.from_environment().database_url)))
     except SettingsError as error:
         return _complain(error, MISUSED)
     except (MigrationError, OSError, TimeoutError, asyncpg.PostgresError) as error:
         return _complain(error, FAILED)
-    print("\n".join(f"applied {name}" for name in applied) or "the schema is up to date")
     return 0
 
 

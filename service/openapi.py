@@ -45,7 +45,7 @@ def install_documentation(app: FastAPI) -> None:
     assets = Path(str(files("fastapi_offline"))) / "static"
     app.mount(_ASSETS, StaticFiles(directory=assets), name="docs-assets")
     for prefix in ("/v1", ""):
-        app.include_router(_pages(app, prefix))
+        app.routes.extend(_pages(app, prefix).routes)
 
 
 def _pages(app: FastAPI, prefix: str) -> APIRouter:

@@ -1,8 +1,8 @@
 """The headers that every response carries, whoever made it."""
 
 import re
-import secrets
 import time
+from random import getrandbits
 
 from service.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
 
@@ -67,6 +67,6 @@ def _identify(headers: Headers) -> tuple[bytes, bytes]:
         elif name == b"traceparent" and (parent := _TRACEPARENT.fullmatch(value)):
             trace_id = parent[1]
     if not trace_id:
-        trace_id = secrets.token_hex(16).encode()
-    trace = b"00-%b-%b-00" % (trace_id, secrets.token_hex(8).encode())
-    return request_id or secrets.token_hex(16).encode(), trace
+        trace_id = b"%032x" % (getrandbits(128) or 1)
+    trace = b"00-%b-%016x-00" % (trace_id, getrandbits(64) or 1)
+    return request_id or b"%032x" % getrandbits(128), trace

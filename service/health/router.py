@@ -9,7 +9,7 @@ from service.contracts import Health
 
 def health_router(prefix: str) -> APIRouter:
     """The route under `prefix`."""
-    router = APIRouter(prefix=prefix, tags=["health"])
+    router = APIRouter(prefix=prefix, tags=["health"], include_in_schema=bool(prefix))
 
     @router.get("/health", summary="Is the service there?")
     async def health() -> Health:

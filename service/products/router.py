@@ -31,7 +31,9 @@ class ClientDisconnectedError(Exception):
 
 def products_router(prefix: str, responses: dict[int | str, Any], guards: list[Any]) -> APIRouter:
     """The routes under `prefix`; `responses` are the problems that each may answer."""
-    router = APIRouter(prefix=prefix, tags=["products"], dependencies=guards)
+    router = APIRouter(
+        prefix=prefix, tags=["products"], dependencies=guards, include_in_schema=bool(prefix)
+    )
 
     @router.get(
         "/product/{product_id}/enriched",
