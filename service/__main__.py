@@ -107,7 +107,13 @@ def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
         print(asyncio.run(work(DatabaseAddress.from_environment().database_url)))
     except SettingsError as error:
         return _complain(error, MISUSED)
-    except (MigrationError, OSError, TimeoutError, asyncpg.PostgresError) as error:
+    except (
+        MigrationError,
+        OSError,
+        ValueError,
+        asyncpg.PostgresError,
+        asyncpg.InterfaceError,
+    ) as error:
         return _complain(error, FAILED)
     return 0
 

@@ -75,10 +75,13 @@ async def _open_cache(
     max_bytes = settings.cache.local_max_bytes
     if link is None:
         return LocalCache(None, max_bytes=max_bytes)
-    # Longer than any fetch takes; a replica that dies holds its locks for no longer.
     slowest = max(settings.reviews.timeout_seconds, settings.inventory.timeout_seconds)
     shared = RedisCache(
-        link, stale_seconds=settings.cache.stale_seconds, lock_seconds=slowest + 0.5
+        link,
+        stale_seconds=settings.cache.stale_seconds,
+        lock_seconds=slowest + 0.5,  # longer than a fetch takes
+        # Who has waited in vain still has time to fetch.
+        wait_seconds=max(0.0, min(slowest, settings.request_budget_seconds - slowest) - 0.25),
     )
     cache = LocalCache(shared, max_bytes=max_bytes)
     follow = running(shared.follow(cache.outdated), name="cache_invalidation")

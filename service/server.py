@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 # How long an idle connection may still bring the request that was on its way when we stopped.
 LINGER_SECONDS = 0.5
+# Longer than load balancers keep an idle connection, or one of them sends into a closed one.
+KEEP_ALIVE_SECONDS = 75
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -90,6 +92,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.shutdown_grace_seconds),
     )
 
@@ -133,8 +136,10 @@ async def _wait_for_database(settings: Settings) -> None:
 async def _database_fault(settings: Settings) -> str | None:
     try:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
-    except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
-        raise StartError(f"the database of DATABASE_URL refuses us: {error}") from None
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as e:
+        raise StartError(f"the database of DATABASE_URL refuses us: {e}") from None
+    except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
+        raise StartError(f"DATABASE_URL cannot be used: {error}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return str(error) or type(error).__name__
     await connection.close(timeout=5)

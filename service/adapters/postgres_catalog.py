@@ -20,6 +20,15 @@ SELECT id, sku, name, description, category, brand, price_amount, price_currency
 """
 
 
+_ABSENT = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # it is starting or stopping
+    asyncpg.InsufficientResourcesError,  # it has no connection left
+)
+
+
 class _Connection(Connection):
     """Single reads leave nothing behind that a reset, one more round trip, would have to undo."""
 
@@ -75,7 +84,7 @@ class PostgresCatalog:
                 )
         except (TimeoutError, asyncpg.QueryCanceledError) as error:
             raise SourceError(Reason.TIMEOUT) from error
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        except _ABSENT as error:
             raise SourceError(Reason.UNREACHABLE) from error
         except asyncpg.PostgresError as error:
             raise SourceError(Reason.BAD_RESPONSE) from error

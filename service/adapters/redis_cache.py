@@ -32,12 +32,19 @@ return 0
 
 
 class RedisCache:
-    """The replicas' common memory. Entries end by themselves after `stale_seconds`."""
+    """The replicas' common memory.
 
-    def __init__(self, link: RedisLink, *, stale_seconds: float, lock_seconds: float) -> None:
+    Entries end by themselves after `stale_seconds`, locks of a replica that died after
+    `lock_seconds`; nobody waits for one longer than `wait_seconds`.
+    """
+
+    def __init__(
+        self, link: RedisLink, *, stale_seconds: float, lock_seconds: float, wait_seconds: float
+    ) -> None:
         self._link = link
         self._stale_ms = int(stale_seconds * 1000)
-        self._lock_seconds = lock_seconds
+        self._lock_ms = int(lock_seconds * 1000)
+        self._wait_seconds = wait_seconds
 
     async def get(self, product_id: ProductId) -> Entry | None:
         """The entry that the replicas share. Raises CacheUnavailableError."""
@@ -72,12 +79,11 @@ class RedisCache:
                 await asyncio.sleep(_poll_later(0.5))
 
     async def _acquire(self, key: str, token: str) -> bool:
-        lock_ms = int(self._lock_seconds * 1000)
         waited = False
         try:
-            async with asyncio.timeout(self._lock_seconds):
+            async with asyncio.timeout(self._wait_seconds):
                 while not await self._link.run(
-                    lambda redis: redis.set(key, token, nx=True, px=lock_ms)
+                    lambda redis: redis.set(key, token, nx=True, px=self._lock_ms)
                 ):
                     waited = True
                     await asyncio.sleep(_poll_later(_POLL_SECONDS))
