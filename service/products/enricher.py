@@ -1,15 +1,14 @@
 """The use case: one enriched product out of a cache and three sources that may each fail."""
 
 import asyncio
-import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
 
 from service.background import Background
 from service.metrics import ServiceMetrics
+from service.products.answers import Answer, HeldAnswers
+from service.products.consultation import Consultation
 from service.products.domain import (
     Facts,
     Known,
@@ -28,12 +27,9 @@ from service.products.ports import (
     Entry,
     Representation,
     Reviews,
-    SourceError,
     Stock,
 )
 from service.products.single_flight import SingleFlight
-
-Value = TypeVar("Value")
 
 RENEW_FRACTION = 0.2  # an entry in the last fifth of its life is renewed in the background
 JITTER_FRACTION = 0.1  # fresh lifetimes differ by up to a tenth
@@ -57,21 +53,6 @@ class Lifetimes:
     budget_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """One enriched product: its facts as JSON, and what became of each source."""
-
-    facts: bytes
-    reports: Mapping[Source, Report]
-    fresh_seconds: float
-    cache_ms: float
-
-    @property
-    def complete(self) -> bool:
-        """Whether every source gave what it has, recently."""
-        return all(r.status in (Status.LIVE, Status.CACHED) for r in self.reports.values())
-
-
 class ProductEnricher:
     """Answers from memory, else from the shared cache, else from the sources, once for all."""
 
@@ -90,6 +71,8 @@ class ProductEnricher:
         self._lifetimes = lifetimes
         self._background = background
         self._flights = SingleFlight[ProductId, Answer]()
+        self._renewing: set[ProductId] = set()
+        self._held = HeldAnswers()
         self._found = {
             result: metrics.cache_requests.labels("products", result)
             for result in ("hit", "stale", "miss", "error")
@@ -105,12 +88,13 @@ class ProductEnricher:
         started = time.perf_counter()
         now = time.time()
         entry = self._cache.peek(product_id)
-        if entry is None or (remaining := entry.remaining_seconds(now)) <= 0:
-            return None
+        remaining = entry.remaining_seconds(now) if entry else 0.0
+        if entry is None or remaining <= 0:
+            held = self._held.get(product_id)
+            return self._count(held) if held else None
         self._found["hit"].inc()
-        margin = self._lifetimes.fresh_seconds * RENEW_FRACTION
-        if remaining < margin and product_id not in self._flights:
-            self._background.start(self._renew(product_id, margin), name="renew_product")
+        if remaining < self._lifetimes.fresh_seconds * RENEW_FRACTION:
+            self._renew_once(product_id)
         return self._count(_cached(entry, remaining, (time.perf_counter() - started) * 1e3))
 
     async def enrich(self, product_id: ProductId) -> Answer:
@@ -126,11 +110,20 @@ class ProductEnricher:
         except TimeoutError:
             raise ProductUnavailableError(product_id) from None
 
-    async def _renew(self, product_id: ProductId, margin: float) -> None:
+    def _renew_once(self, product_id: ProductId) -> None:
+        if product_id in self._renewing or self._held.get(product_id):
+            return
+        self._renewing.add(product_id)
+        self._background.start(self._renew(product_id), name="renew_product")
+
+    async def _renew(self, product_id: ProductId) -> None:
+        margin = self._lifetimes.fresh_seconds * RENEW_FRACTION
         try:
             await self._flights.join(product_id, lambda: self._find(product_id, margin=margin))
         except (ProductNotFoundError, ProductUnavailableError):
             pass  # the next request that finds the entry expired will be told
+        finally:
+            self._renewing.discard(product_id)
 
     async def _find(self, product_id: ProductId, margin: float) -> Answer:
         """The shared entry if it stays fresh for longer than `margin` seconds, else a fetch."""
@@ -163,7 +156,7 @@ class ProductEnricher:
         self, product_id: ProductId, entry: Entry | None, margin: float, cache_ms: float
     ) -> Answer:
         known = self._decoded(entry)
-        consult = _Consultation(
+        consult = Consultation(
             fresh_seconds=entry.fresh_seconds - margin if entry else 0.0,
             stale_seconds=self._lifetimes.stale_seconds,
             cache_ms=cache_ms,
@@ -189,10 +182,13 @@ class ProductEnricher:
         fetched = self._entry(facts)
         if any(report.status is Status.LIVE for report in reports.values()):
             await self._keep(product_id, fetched)
-        return Answer(fetched.body, reports, fetched.remaining_seconds(time.time()), cache_ms)
+        fresh_seconds = fetched.remaining_seconds(time.time())
+        answer = Answer(fetched.body, reports, fresh_seconds, cache_ms)
+        self._held.keep(product_id, answer)
+        return answer
 
     async def _product(
-        self, consult: "_Consultation", product_id: ProductId, known: Known[Product] | None
+        self, consult: Consultation, product_id: ProductId, known: Known[Product] | None
     ) -> tuple[Known[Product], Report]:
         product, report = await consult.part(self._row, product_id, known)
         if product is None:
@@ -231,40 +227,6 @@ class ProductEnricher:
         for source, report in answer.reports.items():
             self._answered[source, report.status].inc()
         return answer
-
-
-@dataclass(frozen=True, slots=True)
-class _Consultation:
-    """One round of asking the sources, and what to make of their silence.
-
-    Parts younger than `fresh_seconds` need no asking; up to `stale_seconds` they stand in for a
-    source that fails. What is cached cost the request `cache_ms`.
-    """
-
-    fresh_seconds: float
-    stale_seconds: float
-    cache_ms: float
-
-    async def part(
-        self,
-        fetch: Callable[[ProductId], Awaitable[Value]],
-        product_id: ProductId,
-        known: Known[Value] | None,
-    ) -> tuple[Known[Value] | None, Report]:
-        """The part as it is known already, else fetched, else stale, else missing."""
-        age = time.time() - known.fetched_at if known else math.inf
-        if age < self.fresh_seconds:
-            return known, Report(Status.CACHED, latency_ms=self.cache_ms)
-        started = time.perf_counter()
-        try:
-            value = await fetch(product_id)
-        except SourceError as error:
-            spent_ms = (time.perf_counter() - started) * 1e3
-            if age < self.stale_seconds:
-                return known, Report(Status.STALE, error.reason, spent_ms)
-            return None, Report(Status.UNAVAILABLE, error.reason, spent_ms)
-        spent_ms = (time.perf_counter() - started) * 1e3
-        return Known(value, time.time()), Report(Status.LIVE, latency_ms=spent_ms)
 
 
 def _cached(entry: Entry, remaining_seconds: float, cache_ms: float) -> Answer:

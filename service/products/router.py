@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from service.contracts import EnrichedProduct
+from service.products.answers import Answer
 from service.products.domain import ProductId, Source, Status
-from service.products.enricher import Answer, ProductEnricher
+from service.products.enricher import ProductEnricher
 from service.products.representation import answer_body, entity_tag
 
 _TIMED_AS = {Source.PRODUCT: "db", Source.REVIEWS: "reviews", Source.INVENTORY: "inventory"}

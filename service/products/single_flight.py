@@ -24,9 +24,6 @@ class SingleFlight(Generic[Key, Value]):
     def __init__(self) -> None:
         self._flights: dict[Key, _Flight[Value]] = {}
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._flights
-
     async def join(self, key: Key, fetch: Callable[[], Awaitable[Value]]) -> Value:
         """The result of the fetch that runs for `key`, started now when none does."""
         flight = self._flights.get(key)
