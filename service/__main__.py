@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     stand_in = commands.add_parser("stand-in", help="one upstream API, as the demo has it")
     stand_in.add_argument("kind", choices=["reviews", "inventory"])
     stand_in.add_argument("--host", default="127.0.0.1")
-    stand_in.add_argument("--port", type=int, required=True)
+    stand_in.add_argument("--port", type=int, help="8101 for reviews, 8102 for inventory")
     stand_in.set_defaults(command=_stand_in)
 
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
@@ -125,9 +125,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _stand_in(options: argparse.Namespace) -> int:
-    from service.demo.stand_ins import run_stand_in  # noqa: PLC0415
+    from service.demo.stand_ins import DEFAULT_PORTS, run_stand_in  # noqa: PLC0415
 
-    run_stand_in(options.kind, options.host, options.port)
+    run_stand_in(options.kind, options.host, options.port or DEFAULT_PORTS[options.kind])
     return 0
 
 

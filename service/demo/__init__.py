@@ -1,0 +1,1 @@
+"""Everything running on one machine: embedded servers, upstream stand-ins, traffic, faults."""

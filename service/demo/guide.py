@@ -1,0 +1,29 @@
+"""What the demo tells a person: what to open, and what is to be seen there."""
+
+from service.demo.addresses import Addresses
+
+
+def guide(addresses: Addresses, dsn: str) -> str:
+    """The text shown once everything runs."""
+    api, ops = addresses.api.url, addresses.ops.url
+    lines = (
+        ("Look at a product, put together from PostgreSQL and two upstream APIs:", ()),
+        (f"  curl -s {api}/v1/product/1/enriched", ("`sources` says how each part came about",)),
+        ("Open:", ()),
+        (f"  {api}/docs", ("the API, to read and to try",)),
+        (f"  {api}/health", ("for load balancers: cheap, touches nothing",)),
+        (f"  {ops}/readyz", ("which dependencies are there",)),
+        (f"  {ops}/metrics", ("what Prometheus reads",)),
+        ("Break a source, look at the product again (another id: 2, 3 …), and mend it:", ()),
+        (_behaviour_line(addresses.reviews.url, "hang"), ("sources.reviews: timeout",)),
+        (_behaviour_line(addresses.reviews.url, "ok"), ()),
+        (_behaviour_line(addresses.inventory.url, "error"), ("sources.inventory: bad_response",)),
+        ("  (ok, error, hang, reset, garbage, wrong_type, drip, endless, too_many_requests)", ()),
+        ("The database:", ()),
+        (f"  psql '{dsn}'", ("10,000 products",)),
+    )
+    return "\n".join("  → ".join((line, *remark)) for line, remark in lines)
+
+
+def _behaviour_line(url: str, mode: str) -> str:
+    return f"""  curl -s -X PUT {url}/behaviour -d '{{"mode": "{mode}"}}'"""

@@ -1,0 +1,152 @@
+"""Real servers for every test: PostgreSQL, Valkey, and the upstream stand-ins.
+
+The servers start when a test first asks for them, one each per xdist worker.
+"""
+
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+from redis import Redis
+
+from service.demo.answers import Kind
+from service.demo.database import prepare_database
+from service.demo.embedded import EmbeddedPostgres, EmbeddedValkey, short_temp_folder
+from service.demo.stand_ins import serve_stand_in
+
+_TEMPLATE = "template_products"
+_database_numbers = count(1)
+
+
+class RunningStandIn:
+    """A stand-in on a thread and a loop of its own, so that no test's loop can hold it up.
+
+    Both methods block for about a millisecond; they may be called from anywhere.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def behave(self, **behaviour: object) -> dict[str, Any]:
+        """Change `mode`, `latency_ms`, `jitter_ms`, `share`; gives all four. Refusals fail."""
+        changed: dict[str, Any] = self._call("PUT", "/behaviour", behaviour)
+        return changed
+
+    def requests(self) -> dict[str, Any]:
+        """`count` and `by_product` (by id, as text) since the test began."""
+        counted: dict[str, Any] = self._call("GET", "/requests")
+        return counted
+
+    def _call(self, method: str, path: str, body: object = None) -> Any:
+        place = urlsplit(self.url)
+        connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=5)
+        try:
+            connection.request(method, path, json.dumps(body))
+            response = connection.getresponse()
+            answer = response.read()
+        finally:
+            connection.close()
+        assert response.status == 200, answer
+        return json.loads(answer)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A server; a test that stops it may leave it stopped, but not suspended."""
+    with short_temp_folder() as folder, EmbeddedPostgres(folder / "pg") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _database_template(postgres: EmbeddedPostgres) -> str:
+    _run(prepare_database(postgres, _TEMPLATE))
+    return _TEMPLATE
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres, _database_template: str) -> Iterator[str]:
+    """A database of the test's own, migrated, with all 10,000 products."""
+    postgres.start()
+    name = f"test_{next(_database_numbers)}"
+    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {_database_template}")
+    yield postgres.dsn_of(name)
+    postgres.start()
+    _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    """A server; a test that stops it may leave it stopped, but not suspended."""
+    with short_temp_folder() as folder, EmbeddedValkey(folder / "valkey") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: EmbeddedValkey) -> str:
+    """The address of an empty Valkey."""
+    valkey.start()
+    with Redis.from_url(valkey.url) as client:
+        client.flushall()
+    return valkey.url
+
+
+@pytest.fixture
+def reviews() -> Iterator[RunningStandIn]:
+    """The reviews API; well, until told otherwise."""
+    with _running_stand_in("reviews") as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def inventory() -> Iterator[RunningStandIn]:
+    """The inventory API; well, until told otherwise."""
+    with _running_stand_in("inventory") as stand_in:
+        yield stand_in
+
+
+def _administer(postgres: EmbeddedPostgres, statement: str) -> None:
+    async def execute() -> None:
+        connection = await asyncpg.connect(postgres.dsn)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    _run(execute())
+
+
+def _run(work: Coroutine[Any, Any, object]) -> None:
+    # A loop of its own, which leaves pytest-asyncio's current one as it is.
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+@contextmanager
+def _running_stand_in(kind: Kind) -> Iterator[RunningStandIn]:
+    started: Future[tuple[str, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        finished = asyncio.Event()
+        async with serve_stand_in(kind) as url:
+            started.set_result((url, asyncio.get_running_loop(), finished))
+            await finished.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), name=kind, daemon=True)
+    thread.start()
+    url, loop, finished = started.result(timeout=10)
+    yield RunningStandIn(url)
+    loop.call_soon_threadsafe(finished.set)
+    thread.join(timeout=10)
+    assert not thread.is_alive()
