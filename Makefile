@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n auto --dist loadgroup
 ARGS ?=
 
-.PHONY: demo test check format bench openapi lock clean
+.PHONY: demo test check format bench openapi picture lock clean
 
 demo: .venv/installed           ## everything, running, on this machine: make demo ARGS="--duration 20"
 	$(BIN)/stallscope demo $(ARGS)
@@ -26,6 +26,9 @@ format: .venv/installed
 
 openapi: .venv/installed        ## write the committed openapi.json anew
 	$(BIN)/stallscope openapi > openapi.json
+
+picture: .venv/installed        ## draw docs/demo.svg from a real run
+	$(BIN)/python docs/picture.py
 
 bench: .venv/installed          ## ours beside its peers, one table of ratios
 	$(BIN)/python -m benchmarks $(ARGS)
