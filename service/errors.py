@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from service.edge.access import RateLimitedError, UnknownKeyError
 from service.edge.problems import problem_body
-from service.edge.response_headers import identity_headers, request_id_of
+from service.edge.response_headers import NOTHING_TO_LOAD, own_headers, request_id_of
 from service.products.domain import ProductNotFoundError, ProductUnavailableError
 from service.products.router import ClientDisconnectedError
 
@@ -82,7 +82,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _unexpected_error(request: Request, error: Exception) -> Response:
     # This handler answers from outside the layers that give every other answer its headers; the
     # error itself goes on to the server, which logs it.
-    headers = {name.decode(): value.decode() for name, value in identity_headers(request.scope)}
+    own = [*own_headers(request.scope), NOTHING_TO_LOAD]
+    headers = {name.decode(): value.decode() for name, value in own}
     detail = "An error of ours; it was logged under this request_id."
     return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers)
 

@@ -16,8 +16,7 @@ _SECURITY: Headers = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
 ]
-_CONTENT_POLICY = b"content-security-policy"
-_NOTHING_TO_LOAD = (_CONTENT_POLICY, b"default-src 'none'; frame-ancestors 'none'")
+NOTHING_TO_LOAD = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
 
 
 def request_id_of(scope: Scope) -> str:
@@ -25,13 +24,15 @@ def request_id_of(scope: Scope) -> str:
     return str(scope["state"]["request_id"])
 
 
-def identity_headers(scope: Scope) -> Headers:
-    """`X-Request-ID`, `traceresponse`, and what keeps browsers from misusing an answer."""
-    return [*scope["state"]["identity"], *_SECURITY, _NOTHING_TO_LOAD]
+def own_headers(scope: Scope) -> Headers:
+    """`X-Request-ID`, `traceresponse`, `Server-Timing`, and what keeps browsers from misuse."""
+    state = scope["state"]
+    spent_ms = (time.perf_counter() - state["started"]) * 1e3
+    return [*state["identity"], *_SECURITY, (b"server-timing", b"total;dur=%.3f" % spent_ms)]
 
 
 class ResponseHeaders:
-    """Gives each request its id, and each response its headers and its total `Server-Timing`."""
+    """Gives each request its id, and each response the headers that all of them carry."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -40,19 +41,17 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started = time.perf_counter()
-        request_id, trace = _identify(scope["headers"])
         state = scope.setdefault("state", {})
+        state["started"] = time.perf_counter()
+        request_id, trace = _identify(scope["headers"])
         state["request_id"] = request_id.decode()
         state["identity"] = [(b"x-request-id", request_id), (b"traceresponse", trace)]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                spent_ms = (time.perf_counter() - started) * 1e3
-                headers: Headers = [*message.get("headers", ()), *state["identity"], *_SECURITY]
-                headers.append((b"server-timing", b"total;dur=%.3f" % spent_ms))
-                if not any(name == _CONTENT_POLICY for name, _ in headers):
-                    headers.append(_NOTHING_TO_LOAD)
+                headers: Headers = [*message.get("headers", ()), *own_headers(scope)]
+                if not any(name == b"content-security-policy" for name, _ in headers):
+                    headers.append(NOTHING_TO_LOAD)
                 message["headers"] = headers
             await send(message)
 
