@@ -120,10 +120,10 @@ class Settings(DatabaseAddress):
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     log_format: Literal["json", "console"] = "json"
 
-    database: DatabaseSettings = DatabaseSettings()
     redis_url: RedisUrl | None = None
     cache: CacheSettings = CacheSettings()
     request_budget_seconds: PositiveFloat = 5.0
+    database: DatabaseSettings = DatabaseSettings()
     reviews: UpstreamSettings
     inventory: UpstreamSettings
 

@@ -4,12 +4,11 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, TypeVar
 
 import aiohttp
-from pydantic import BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, NonNegativeInt, TypeAdapter, ValidationError
 from yarl import URL
 
 from service.adapters.circuit_breaker import CircuitBreaker, CircuitOpenError
@@ -126,7 +125,7 @@ class _WireReview(BaseModel):
     rating: Annotated[int, Field(ge=1, le=5)]
     title: str
     text: str
-    created_at: datetime
+    created_at: AwareDatetime
 
 
 class _WireWarehouse(BaseModel):
@@ -138,7 +137,7 @@ class _WireInventory(BaseModel):
     in_stock: bool
     quantity: NonNegativeInt
     warehouses: list[_WireWarehouse]
-    updated_at: datetime
+    updated_at: AwareDatetime
 
 
 _REVIEWS = TypeAdapter(list[_WireReview])

@@ -51,6 +51,12 @@ class LocalCache:
         finally:
             self._hold(product_id, entry)
 
+    async def forget(self, product_id: ProductId) -> None:
+        """Keep nothing of it, here or shared. Raises CacheUnavailableError."""
+        self.outdated(product_id)
+        if self._shared is not None:
+            await self._shared.forget(product_id)
+
     @asynccontextmanager
     async def exclusive(self, product_id: ProductId) -> AsyncIterator[bool]:
         """Be the only replica that fetches a product, as far as the replicas can agree."""

@@ -57,6 +57,10 @@ class RedisCache:
             key, packed = f"{_PRODUCTS}{product_id}", _pack(entry)
             await self._link.run(lambda redis: redis.set(key, packed, px=self._stale_ms))
 
+    async def forget(self, product_id: ProductId) -> None:
+        """Delete the shared entry. Raises CacheUnavailableError."""
+        await self._link.run(lambda redis: redis.delete(f"{_PRODUCTS}{product_id}"))
+
     @asynccontextmanager
     async def exclusive(self, product_id: ProductId) -> AsyncIterator[bool]:
         """Hold the product's lock; True when another replica had it before."""

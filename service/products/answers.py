@@ -8,7 +8,7 @@ from service.products.domain import ProductId, Reason, Report, Source, Status
 
 # While a circuit is open, an answer without that source is as good as it can be.
 HOLD_SECONDS = 0.5
-MAX_HELD = 10_000  # products
+MAX_HELD = 1_000  # products
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,25 @@ class HeldAnswers:
     def keep(self, product_id: ProductId, answer: Answer) -> None:
         """Hold the answer, if open circuits are all that is wrong with it."""
         if {report.reason for report in answer.reports.values()} - {None} == {Reason.CIRCUIT_OPEN}:
-            if len(self._held) >= MAX_HELD:
-                self._held.clear()
-            self._held[product_id] = answer, time.monotonic() + HOLD_SECONDS
+            self._make_room()
+            self._held.pop(product_id, None)  # so that the oldest come first
+            self._held[product_id] = _as_found_later(answer), time.monotonic() + HOLD_SECONDS
+
+    def _make_room(self) -> None:
+        now = time.monotonic()
+        while self._held:
+            oldest = next(iter(self._held))
+            if len(self._held) < MAX_HELD and now < self._held[oldest][1]:
+                return
+            del self._held[oldest]
+
+
+def _as_found_later(answer: Answer) -> Answer:
+    """The answer as a request finds it that asked nobody."""
+    reports = {
+        source: Report(
+            Status.CACHED if report.status is Status.LIVE else report.status, report.reason
+        )
+        for source, report in answer.reports.items()
+    }
+    return Answer(answer.facts, reports, answer.fresh_seconds, cache_ms=0.0)

@@ -32,6 +32,7 @@ from service.products.ports import (
 from service.products.single_flight import SingleFlight
 
 RENEW_FRACTION = 0.2  # an entry in the last fifth of its life is renewed in the background
+PATIENCE_FRACTION = 0.9  # of the budget; what is left is for doing without the source
 JITTER_FRACTION = 0.1  # fresh lifetimes differ by up to a tenth
 
 
@@ -159,6 +160,7 @@ class ProductEnricher:
         consult = Consultation(
             fresh_seconds=entry.fresh_seconds - margin if entry else 0.0,
             stale_seconds=self._lifetimes.stale_seconds,
+            patience_seconds=self._lifetimes.budget_seconds * PATIENCE_FRACTION,
             cache_ms=cache_ms,
         )
         row_known, opinions_known, stock_known = (
@@ -175,7 +177,10 @@ class ProductEnricher:
                 )
         except BaseExceptionGroup as failures:
             # The catalogue alone fails a request, and ends the other branches when it does.
-            raise failures.exceptions[0] from None
+            failure = failures.exceptions[0]
+            if entry is not None and isinstance(failure, ProductNotFoundError):
+                await self._forget(product_id)
+            raise failure from None
         tasks = (product, reviews, inventory)
         facts = Facts(product.result()[0], reviews.result()[0], inventory.result()[0])
         reports = {source: task.result()[1] for source, task in zip(Source, tasks, strict=True)}
@@ -222,6 +227,12 @@ class ProductEnricher:
             await self._cache.put(product_id, entry)
         except CacheUnavailableError:
             pass  # counted where it was noticed
+
+    async def _forget(self, product_id: ProductId) -> None:
+        try:
+            await self._cache.forget(product_id)
+        except CacheUnavailableError:
+            pass  # the shared entry ends by itself
 
     def _count(self, answer: Answer) -> Answer:
         for source, report in answer.reports.items():

@@ -75,6 +75,9 @@ class SharedCache(Protocol):
     async def put(self, product_id: ProductId, entry: Entry) -> None:
         """Keep an entry for all. Raises CacheUnavailableError."""
 
+    async def forget(self, product_id: ProductId) -> None:
+        """Keep nothing of a product that is no more. Raises CacheUnavailableError."""
+
     def exclusive(self, product_id: ProductId) -> AbstractAsyncContextManager[bool]:
         """Be the only replica that fetches a product; waits while another one does.
 
