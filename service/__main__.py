@@ -9,6 +9,7 @@ from typing import Any
 
 FAILED = 1
 MISUSED = 2
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +63,8 @@ def _serve(options: argparse.Namespace) -> int:
         return _complain(error, MISUSED)
     except StartError as error:
         return _complain(error, FAILED)
+    except KeyboardInterrupt:  # before there was anything to stop gracefully
+        return INTERRUPTED
     return 0
 
 
@@ -111,6 +114,7 @@ def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
         MigrationError,
         OSError,
         ValueError,
+        OverflowError,
         asyncpg.PostgresError,
         asyncpg.InterfaceError,
     ) as error:

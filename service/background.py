@@ -30,11 +30,14 @@ class Background:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self.grace_seconds)
-            for task in late:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.grace_seconds
+        while self._tasks and (left := deadline - loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left)
+        while self._tasks:  # again and again: a wait_for of Python 3.11 can lose a cancellation
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.wait(self._tasks, timeout=1.0)
 
     def start(self, work: Coroutine[Any, Any, object], *, name: str) -> None:
         """Run `work`; its failure is logged under `name` and goes no further."""

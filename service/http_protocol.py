@@ -5,13 +5,14 @@ cannot parse in plain text.
 """
 
 import asyncio
-import secrets
 from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.edge.asgi import Scope
 from service.edge.problems import problem_body
+from service.edge.response_headers import NOTHING_TO_LOAD, identify, own_headers, request_id_of
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
@@ -25,6 +26,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._head_bytes = 0
         self._head_open = True
+        self._refused = False
         self._head_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -39,6 +41,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless it is too much."""
+        if self._refused:
+            return
         if self._head_open:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -78,7 +82,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if self._head_bytes > 0 and not self.transport.is_closing():
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "The request did not arrive in time.")
-        self.transport.close()
+        else:
+            self.transport.close()
 
     def _stop_waiting(self) -> None:
         if self._head_deadline is not None:
@@ -86,13 +91,19 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._head_deadline = None
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        request_id = secrets.token_hex(16)
-        body = problem_body(status, detail, request_id)
+        self._refused = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False  # its request was good: it gets its answer, the last one
+            return
+        scope: Scope = {"headers": self.headers or []}
+        identify(scope)
+        body = problem_body(status, detail, request_id_of(scope))
         headers = [
             *self.server_state.default_headers,
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),
-            (b"x-request-id", request_id.encode()),
+            *own_headers(scope),
+            NOTHING_TO_LOAD,
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)

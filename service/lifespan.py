@@ -9,7 +9,8 @@ import structlog
 from service.adapters.circuit_breaker import CircuitBreaker
 from service.adapters.http_upstreams import HttpReviews, HttpStock, HttpUpstream, open_session
 from service.adapters.local_cache import LocalCache
-from service.adapters.postgres_catalog import PostgresCatalog, open_pool
+from service.adapters.postgres_catalog import PostgresCatalog
+from service.adapters.postgres_pool import open_pool
 from service.adapters.postgres_readiness import readiness_checks
 from service.adapters.rate_limits import MovingWindowLimits
 from service.adapters.redis_cache import RedisCache

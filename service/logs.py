@@ -1,5 +1,6 @@
 """Every log line, ours and the libraries', in one format on standard output."""
 
+import json
 import logging
 import sys
 from typing import Literal
@@ -43,9 +44,14 @@ def configure_logs(level: str, log_format: Literal["json", "console"]) -> None:
 def _renderers(log_format: Literal["json", "console"]) -> list[Processor]:
     if log_format == "console":
         return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
-    return [structlog.processors.dict_tracebacks, _json]
+    # Without the frames' variables: they hold keys, passwords, what clients sent.
+    transformer = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(transformer), _json]
 
 
 def _json(logger: object, method: str, event: structlog.types.EventDict) -> str:
     event.pop("color_message", None)  # uvicorn's, for terminals
-    return orjson.dumps(event, default=repr).decode()
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # half a surrogate pair, a huge number: rare, and worth keeping
+        return json.dumps(event, default=repr)

@@ -95,6 +95,8 @@ async def _run_check(loop: asyncio.AbstractEventLoop, check: Check) -> dict[str,
         reason = str(error)
     except TimeoutError:
         reason = f"no answer within {_CHECK_SECONDS} s"
+    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is: not ready
+        reason = type(error).__name__
     latency_ms = round((time.perf_counter() - started) * 1e3, 3)
     return {"ok": reason is None, "latency_ms": latency_ms, "reason": reason}
 

@@ -1,6 +1,7 @@
 """uvicorn, started or refused with one clear message, stopped without cutting anything off."""
 
 import asyncio
+import math
 import signal
 import socket
 import sys
@@ -93,7 +94,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(settings.shutdown_grace_seconds),
+        timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds),
     )
 
 
@@ -138,7 +139,7 @@ async def _database_fault(settings: Settings) -> str | None:
         connection = await asyncpg.connect(settings.database_url, timeout=5)
     except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as e:
         raise StartError(f"the database of DATABASE_URL refuses us: {e}") from None
-    except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
+    except (asyncpg.exceptions.ClientConfigurationError, ValueError, OverflowError) as error:
         raise StartError(f"DATABASE_URL cannot be used: {error}") from None
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         return str(error) or type(error).__name__

@@ -12,15 +12,15 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
-    NonNegativeFloat,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from redis.asyncio.connection import parse_url
 
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -35,8 +35,16 @@ def _one_of(*schemes: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _readable_by_redis(url: str) -> str:
+    parse_url(url)  # raises ValueError
+    parts = urlsplit(url)
+    if parts.scheme != "unix" and not re.fullmatch(r"(/\d*)?", parts.path):
+        raise ValueError("ends with the number of a database, or without one")
+    return url
+
+
 DatabaseUrl = Annotated[str, _one_of("postgresql", "postgres")]
-RedisUrl = Annotated[str, _one_of("redis", "rediss", "unix")]
+RedisUrl = Annotated[str, AfterValidator(_readable_by_redis), _one_of("redis", "rediss", "unix")]
 
 
 class SettingsError(Exception):
@@ -51,8 +59,8 @@ class UpstreamSettings(_Group):
     """One HTTP API."""
 
     url: HttpUrl
-    timeout_seconds: PositiveFloat = 2.0
-    connect_timeout_seconds: PositiveFloat = 0.5
+    timeout_seconds: Seconds = 2.0
+    connect_timeout_seconds: Seconds = 0.5
 
 
 class DatabaseSettings(_Group):
@@ -60,8 +68,8 @@ class DatabaseSettings(_Group):
 
     pool_min_size: PositiveInt = 10
     pool_max_size: PositiveInt = 10
-    acquire_timeout_seconds: PositiveFloat = 1.0
-    statement_timeout_seconds: PositiveFloat = 1.0
+    acquire_timeout_seconds: Seconds = 1.0
+    statement_timeout_seconds: Seconds = 1.0
 
     @field_validator("pool_max_size")
     @classmethod
@@ -74,8 +82,8 @@ class DatabaseSettings(_Group):
 class CacheSettings(_Group):
     """How long a product counts as fresh, and is kept for when its sources fail."""
 
-    ttl_seconds: PositiveFloat = 30.0
-    stale_seconds: NonNegativeFloat = 300.0
+    ttl_seconds: Seconds = 30.0
+    stale_seconds: Seconds = 300.0
     local_max_bytes: Annotated[int, Field(ge=0)] = 32 * 1024 * 1024
 
     @field_validator("stale_seconds")
@@ -122,7 +130,7 @@ class Settings(DatabaseAddress):
 
     redis_url: RedisUrl | None = None
     cache: CacheSettings = CacheSettings()
-    request_budget_seconds: PositiveFloat = 5.0
+    request_budget_seconds: Seconds = 5.0
     database: DatabaseSettings = DatabaseSettings()
     reviews: UpstreamSettings
     inventory: UpstreamSettings
@@ -131,8 +139,8 @@ class Settings(DatabaseAddress):
     rate_limit: str | None = None
     max_in_flight: PositiveInt = 2000
 
-    startup_timeout_seconds: PositiveFloat = 30.0
-    shutdown_grace_seconds: PositiveFloat = 10.0
+    startup_timeout_seconds: Seconds = 30.0
+    shutdown_grace_seconds: Seconds = 10.0
 
     @property
     def rate(self) -> RateLimitItem | None:
@@ -158,9 +166,11 @@ class Settings(DatabaseAddress):
     @classmethod
     def _is_a_rate(cls, rate: str | None) -> str | None:
         try:
-            parse(rate or "1/second")
+            understood = parse(rate or "1/second").amount > 0
         except ValueError:
-            raise ValueError('is a rate such as "100/second" or "5000/hour"') from None
+            understood = False
+        if not understood:
+            raise ValueError('is a rate such as "100/second" or "5000/hour"')
         return rate
 
     @field_validator("reviews", "inventory")

@@ -25,7 +25,7 @@ ARROWS = {
     "service.lifecycle": "",
     "service.logs": "orjson structlog",
     "service.metrics": "prometheus_client",
-    "service.settings": "limits pydantic pydantic_settings",
+    "service.settings": "limits pydantic pydantic_settings redis",
     # Features know no technology, no other feature, and nothing of HTTP outside their router.
     "service.health*": "fastapi service.contracts",
     "service.*.domain": "",
@@ -44,7 +44,7 @@ ARROWS = {
     ),
     # What every request passes, whatever it is about.
     "service.edge.access": "fastapi prometheus_client",
-    "service.edge.admission": "prometheus_client service.edge",
+    "service.edge.admission": "prometheus_client starlette service.edge",
     "service.edge.compression": "starlette service.edge",
     "service.edge.problems": "orjson service.edge.asgi",
     "service.edge*": "service.edge",
@@ -52,7 +52,7 @@ ARROWS = {
     "service.errors": (
         "fastapi starlette service.edge service.products.domain service.products.router"
     ),
-    "service.http_protocol": "uvicorn service.edge.problems",
+    "service.http_protocol": "uvicorn service.edge",
     "service.lifespan": (
         "structlog service.adapters service.background service.edge.access service.lifecycle"
         " service.metrics service.products.enricher service.products.ports service.settings"

@@ -77,8 +77,9 @@ class CircuitBreaker:
 
         `seconds` counts up to the longest time that the breaker ever stays open.
         """
-        self._open_until = self._clock() + min(seconds, self._longest)
-        self._change(CircuitState.OPEN)
+        self._open_until = max(self._open_until, self._clock() + min(seconds, self._longest))
+        if self.state is CircuitState.CLOSED:  # half open: the probe's end decides
+            self._change(CircuitState.OPEN)
 
     def _admit(self) -> bool:
         if self.state is CircuitState.CLOSED:

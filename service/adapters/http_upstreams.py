@@ -40,6 +40,8 @@ async def open_session(settings: UpstreamSettings) -> AsyncIterator[aiohttp.Clie
         headers={"Accept": "application/json", "User-Agent": "stallscope"},
         cookie_jar=aiohttp.DummyCookieJar(),
     ) as session:
+        # aiohttp would repeat a GET by itself whose connection broke, and our retry doubles that.
+        session._retry_connection = False
         yield session
 
 

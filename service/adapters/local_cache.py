@@ -24,7 +24,7 @@ class LocalCache:
     def __init__(self, shared: SharedCache | None, *, max_bytes: int) -> None:
         self._shared = shared
         self._entries: LRUCache[ProductId, Entry] = LRUCache(max_bytes, _size)
-        self._loading: set[ProductId] = set()
+        self._loading: dict[ProductId, object] = {}
 
     def peek(self, product_id: ProductId) -> Entry | None:
         """What this process holds; no I/O."""
@@ -34,14 +34,15 @@ class LocalCache:
         """What the replicas share, now held here too. Raises CacheUnavailableError."""
         if self._shared is None:
             return self.peek(product_id)
-        self._loading.add(product_id)
+        self._loading[product_id] = this_get = object()
         try:
             entry = await self._shared.get(product_id)
-            if entry and product_id in self._loading:  # not outdated while it was on its way
+            if entry and self._loading.get(product_id) is this_get:  # not outdated on its way here
                 self._hold(product_id, entry)
             return entry
         finally:
-            self._loading.discard(product_id)
+            if self._loading.get(product_id) is this_get:
+                del self._loading[product_id]
 
     async def put(self, product_id: ProductId, entry: Entry) -> None:
         """Keep an entry here, whatever becomes of the shared one. Raises CacheUnavailableError."""
@@ -73,7 +74,7 @@ class LocalCache:
             self._loading.clear()
         else:
             self._entries.pop(product_id, None)
-            self._loading.discard(product_id)
+            self._loading.pop(product_id, None)
 
     def _hold(self, product_id: ProductId, entry: Entry) -> None:
         if _size(entry) <= self._entries.maxsize:

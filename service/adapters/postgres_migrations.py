@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import asyncpg
 
-from service.adapters.postgres_types import Connection, Pool
+from service.adapters.postgres_types import Connection, PoolConnection
 
 # Any number will do, as long as every replica takes the same: "stallsco" in ASCII.
 _ADVISORY_LOCK = 0x7374616C6C73636F
@@ -20,8 +20,6 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
-
-_SECONDS = 1.0  # a readiness probe does not wait for longer
 
 
 class MigrationError(Exception):
@@ -68,7 +66,7 @@ async def migrate(database_url: str, migrations: list[Migration] | None = None) 
         await connection.close(timeout=5)
 
 
-async def pending_migrations(database: Connection | Pool) -> list[str]:
+async def pending_migrations(database: Connection | PoolConnection) -> list[str]:
     """The names of shipped migrations that the database lacks. Raises MigrationError."""
     try:
         applied = await _applied(database)
@@ -86,8 +84,8 @@ async def _locked(connection: Connection) -> AsyncIterator[None]:
         await connection.execute("SELECT pg_advisory_unlock($1)", _ADVISORY_LOCK)
 
 
-async def _applied(database: Connection | Pool) -> dict[str, str]:
-    rows = await database.fetch("SELECT name, sha256 FROM schema_migrations", timeout=_SECONDS)
+async def _applied(database: Connection | PoolConnection) -> dict[str, str]:
+    rows = await database.fetch("SELECT name, sha256 FROM schema_migrations")
     return {row["name"]: row["sha256"] for row in rows}
 
 

@@ -1,4 +1,4 @@
-"""asyncpg's classes as its stubs know them: generic there, and only there."""
+"""asyncpg's classes as its stubs know them, generic there and only there; its errors, sorted."""
 
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,4 +12,14 @@ if TYPE_CHECKING:
 else:
     Connection, Pool, PoolConnection = asyncpg.Connection, asyncpg.Pool, PoolConnectionProxy
 
-__all__ = ["Connection", "Pool", "PoolConnection"]
+# What asyncpg raises when there is no server to talk to.
+ABSENT = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection broke between two states of the protocol
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # it is starting or stopping
+    asyncpg.InsufficientResourcesError,  # it has no connection left
+)
+
+__all__ = ["ABSENT", "Connection", "Pool", "PoolConnection"]

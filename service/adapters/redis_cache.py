@@ -45,6 +45,7 @@ class RedisCache:
         self._stale_ms = int(stale_seconds * 1000)
         self._lock_ms = int(lock_seconds * 1000)
         self._wait_seconds = wait_seconds
+        self._echoes: set[ProductId] | None = None  # none are to come while nobody follows
 
     async def get(self, product_id: ProductId) -> Entry | None:
         """The entry that the replicas share. Raises CacheUnavailableError."""
@@ -55,7 +56,14 @@ class RedisCache:
         """Share an entry, unless it is too large. Raises CacheUnavailableError."""
         if len(entry.body) <= MAX_ENTRY_BYTES and self._stale_ms > 0:
             key, packed = f"{_PRODUCTS}{product_id}", _pack(entry)
-            await self._link.run(lambda redis: redis.set(key, packed, px=self._stale_ms))
+            if self._echoes is not None:
+                self._echoes.add(product_id)
+            try:
+                await self._link.run(lambda redis: redis.set(key, packed, px=self._stale_ms))
+            except CacheUnavailableError:
+                if self._echoes is not None:
+                    self._echoes.discard(product_id)
+                raise
 
     async def forget(self, product_id: ProductId) -> None:
         """Delete the shared entry. Raises CacheUnavailableError."""
@@ -72,14 +80,15 @@ class RedisCache:
             await self._release(key, token)
 
     async def follow(self, changed: Callable[[ProductId | None], None]) -> None:
-        """Call `changed` for each product that a replica writes or Redis forgets; never returns.
+        """Call `changed` for each product that another replica writes or Redis forgets.
 
-        Whenever messages may have been missed, `changed(None)`: anything can be outdated.
+        Never returns. Whenever messages may have been missed, `changed(None)`: any may be outdated.
         """
         while True:
             try:
                 await self._follow_once(changed)
             except (RedisError, OSError, TimeoutError):
+                self._echoes = None
                 await asyncio.sleep(_poll_later(0.5))
 
     async def _acquire(self, key: str, token: str) -> bool:
@@ -108,6 +117,7 @@ class RedisCache:
             receiver = await messages.connection.read_response()
             await messages.subscribe(_INVALIDATED)
             await tracker.client_tracking_on(clientid=receiver, bcast=True, prefix=[_PRODUCTS])
+            self._echoes = set()
             changed(None)
             while True:
                 message = await messages.get_message(
@@ -120,7 +130,17 @@ class RedisCache:
                     changed(None)
                 else:
                     for key in message["data"]:
-                        changed(ProductId(int(key.rpartition(b":")[2])))
+                        self._tell(changed, key.removeprefix(_PRODUCTS.encode()))
+
+    def _tell(self, changed: Callable[[ProductId | None], None], number: bytes) -> None:
+        if not number.isdigit():
+            return  # somebody else's key under our prefix
+        product_id = ProductId(int(number))
+        # What we wrote ourselves comes back, too: nothing has changed.
+        if self._echoes and product_id in self._echoes:
+            self._echoes.discard(product_id)
+        else:
+            changed(product_id)
 
 
 def _poll_later(seconds: float) -> float:

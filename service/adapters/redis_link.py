@@ -9,7 +9,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -24,6 +24,9 @@ log = structlog.get_logger()
 
 PATIENCE_SECONDS = 0.05  # what Redis may cost a request
 MAX_COMMANDS = 32  # under way at once; the others wait for their turn, not for their time
+_LATE_SECONDS = 0.005
+_EXTENSIONS = 4
+_CONNECT_SECONDS = 5.0
 _PROBE_SECONDS = (0.1, 0.2, 0.5, 1.0)
 
 Result = TypeVar("Result")
@@ -51,7 +54,7 @@ class RedisLink:
             if self.is_down:  # it went while we waited
                 raise CacheUnavailableError(self._fault)
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with _Patience():
                     return await command(self.client)
             except ResponseError as error:  # it answers, but not with what was asked for
                 self._note(error)
@@ -74,8 +77,8 @@ class RedisLink:
             log.warning("redis_recovered")
 
     async def check(self) -> None:
-        """Close the road at once if Redis does not answer."""
-        if not await self._answers():
+        """Connect, before the first requests need it; close the road at once if that fails."""
+        if not all(await asyncio.gather(*(self._answers() for _ in range(MAX_COMMANDS)))):
             self._close(TimeoutError())
 
     async def _answers(self) -> bool:
@@ -98,6 +101,38 @@ class RedisLink:
             log.warning("redis_refused_command", error=self._fault)
 
 
+class _Patience:
+    """PATIENCE_SECONDS for Redis, and a little more when it is this loop that is late.
+
+    The answer may have been here for long when a loop that was busy comes to look for it; taking
+    that for an outage would turn every hit into a miss just when there is too much to do.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._limit = asyncio.timeout(None)
+        self._extensions = _EXTENSIONS
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._wait(PATIENCE_SECONDS)
+
+    async def __aexit__(self, *failure: Any) -> None:
+        self._timer.cancel()
+        await self._limit.__aexit__(*failure)
+
+    def _wait(self, seconds: float) -> None:
+        due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(due, self._expire, due)
+
+    def _expire(self, due: float) -> None:
+        if self._extensions > 0 and self._loop.time() - due > _LATE_SECONDS:
+            self._extensions -= 1
+            self._wait(PATIENCE_SECONDS / 2)
+        else:
+            self._limit.reschedule(self._loop.time())
+
+
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[RedisLink]:
     """A link that is watched; a Redis that is not there yet is a state, not an error."""
@@ -105,7 +140,9 @@ async def open_redis(url: str) -> AsyncIterator[RedisLink]:
         url,
         max_connections=MAX_COMMANDS + 4,  # the commands, the probe, the invalidation messages
         timeout=PATIENCE_SECONDS,
-        socket_connect_timeout=PATIENCE_SECONDS,
+        # _Patience limits what a request waits; these would limit the pool's first connections.
+        socket_connect_timeout=_CONNECT_SECONDS,
+        socket_timeout=None,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

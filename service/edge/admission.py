@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from prometheus_client import Counter
+from starlette.exceptions import HTTPException
 
 from service.edge.asgi import ASGIApp, Message, Receive, Scope, Send
 from service.edge.problems import send_problem
@@ -13,8 +14,15 @@ _RETRY_AFTER = (b"retry-after", b"1")
 _CLOSE = (b"connection", b"close")
 
 
-class _BodyTooLargeError(Exception):
-    """The body, sent in pieces, turned out to be too long."""
+class _BodyTooLargeError(HTTPException):
+    """The one kind of exception that FastAPI lets pass while it reads a body."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"A body may have {MAX_BODY_BYTES} bytes.",
+            {"Connection": "close"},
+        )
 
 
 class Admission:
@@ -47,23 +55,22 @@ class Admission:
         if declared == 0:  # nearly always: there is nothing to watch
             await self.app(scope, receive, send)
             return
-        started = False
+        answered = False
 
-        async def note_start(message: Message) -> None:
-            nonlocal started
-            started = True
+        async def note_answer(message: Message) -> None:
+            nonlocal answered
+            answered = True
             await send(message)
 
         try:
             if declared > MAX_BODY_BYTES:
                 raise _BodyTooLargeError
-            await self.app(scope, _bounded(receive), note_start)
-        except _BodyTooLargeError:
-            if started:
+            await self.app(scope, _bounded(receive), note_answer)
+        except _BodyTooLargeError as error:  # frameworks answer it themselves, others do not
+            if answered:
                 raise
-            detail = f"A body may have {MAX_BODY_BYTES} bytes."
-            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-            await send_problem(send, status, detail, request_id_of(scope), [_CLOSE])
+            request_id = request_id_of(scope)
+            await send_problem(send, error.status_code, error.detail, request_id, [_CLOSE])
 
 
 def _declared_bytes(scope: Scope) -> int:

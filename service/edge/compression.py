@@ -1,10 +1,14 @@
 """gzip for large answers, without a price for clients that do not ask for it."""
 
+import re
+
 from starlette.middleware.gzip import GZipMiddleware
 
 from service.edge.asgi import ASGIApp, Receive, Scope, Send
 
 GZIP_FROM_BYTES = 8 * 1024  # below, compressing costs more than it saves
+
+_GZIP = re.compile(rb"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")  # unless it is asked not to
 
 
 class Compression:
@@ -16,6 +20,6 @@ class Compression:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asked = scope["type"] == "http" and any(
-            name == b"accept-encoding" and b"gzip" in value for name, value in scope["headers"]
+            name == b"accept-encoding" and _GZIP.search(value) for name, value in scope["headers"]
         )
         await (self._gzip if asked else self.app)(scope, receive, send)

@@ -1,16 +1,20 @@
 """The headers that every response carries, whoever made it."""
 
+import asyncio
 import re
 import time
+from http import HTTPStatus
 from random import getrandbits
 
 from service.edge.asgi import ASGIApp, Headers, Message, Receive, Scope, Send
+from service.edge.problems import send_problem
 
 _WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._:\-]{1,128}")
 _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 
+_CLOSE = (b"connection", b"close")
 _SECURITY: Headers = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -41,24 +45,39 @@ class ResponseHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        state = scope.setdefault("state", {})
-        state["started"] = time.perf_counter()
-        request_id, trace = _identify(scope["headers"])
-        state["request_id"] = request_id.decode()
-        state["identity"] = [(b"x-request-id", request_id), (b"traceresponse", trace)]
+        identify(scope)
+        answered = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 headers: Headers = [*message.get("headers", ()), *own_headers(scope)]
                 if not any(name == b"content-security-policy" for name, _ in headers):
                     headers.append(NOTHING_TO_LOAD)
                 message["headers"] = headers
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # by the server, whose time to stop gracefully is over
+            if not answered:
+                status, detail = HTTPStatus.SERVICE_UNAVAILABLE, "The service is being stopped."
+                request_id = request_id_of(scope)
+                await send_problem(send_with_headers, status, detail, request_id, [_CLOSE])
+            raise
 
 
-def _identify(headers: Headers) -> tuple[bytes, bytes]:
+def identify(scope: Scope) -> None:
+    """Give the request its id and its place in a trace."""
+    state = scope.setdefault("state", {})
+    state["started"] = time.perf_counter()
+    request_id, trace = _identity(scope["headers"])
+    state["request_id"] = request_id.decode()
+    state["identity"] = [(b"x-request-id", request_id), (b"traceresponse", trace)]
+
+
+def _identity(headers: Headers) -> tuple[bytes, bytes]:
     request_id = trace_id = b""
     for name, value in headers:
         if name == b"x-request-id" and _WELL_FORMED_ID.fullmatch(value):

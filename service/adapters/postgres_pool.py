@@ -1,0 +1,56 @@
+"""Connections to PostgreSQL: few, lasting, and given up rather than waited for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from service.adapters.postgres_types import Connection, Pool, PoolConnection
+from service.settings import DatabaseSettings
+
+
+class _Connection(Connection):
+    """Single reads leave nothing behind that a reset, one more round trip, would have to undo."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+@asynccontextmanager
+async def open_pool(settings: DatabaseSettings, url: str) -> AsyncIterator[Pool]:
+    """A pool whose every statement is limited in time. Connects; raises what asyncpg raises."""
+    statement_ms = int(settings.statement_timeout_seconds * 1000)
+    pool = await asyncpg.create_pool(
+        url,
+        min_size=settings.pool_min_size,
+        max_size=settings.pool_max_size,
+        max_inactive_connection_lifetime=0,  # an idle pool stays warm
+        timeout=settings.acquire_timeout_seconds,
+        connection_class=_Connection,
+        server_settings={
+            "application_name": "stallscope",
+            "jit": "off",
+            "statement_timeout": str(statement_ms),
+        },
+    )
+    try:
+        yield pool
+    finally:
+        pool.terminate()  # every request has ended by now; a server that hangs must not hold us
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool, acquire_seconds: float) -> AsyncIterator[PoolConnection]:
+    """A connection of the pool. Raises TimeoutError when none is free within `acquire_seconds`.
+
+    Unlike the pool's own `async with` it does not wait for a server that hangs: a connection whose
+    work was not finished is closed.
+    """
+    connection = await pool.acquire(timeout=acquire_seconds)
+    try:
+        yield connection
+    except BaseException:
+        connection.terminate()
+        raise
+    finally:
+        await pool.release(connection)
