@@ -92,7 +92,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
         self._refused = True
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self._head_open and self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False  # its request was good: it gets its answer, the last one
             return
         scope: Scope = {"headers": self.headers or []}

@@ -77,12 +77,14 @@ async def _open_cache(
     if link is None:
         return LocalCache(None, max_bytes=max_bytes)
     slowest = max(settings.reviews.timeout_seconds, settings.inventory.timeout_seconds)
+    lock_seconds = slowest + 0.5  # longer than a fetch takes
+    time_left = settings.request_budget_seconds - slowest - 0.25
     shared = RedisCache(
         link,
         stale_seconds=settings.cache.stale_seconds,
-        lock_seconds=slowest + 0.5,  # longer than a fetch takes
+        lock_seconds=lock_seconds,
         # Who has waited in vain still has time to fetch.
-        wait_seconds=max(0.0, min(slowest, settings.request_budget_seconds - slowest) - 0.25),
+        wait_seconds=max(0.0, min(lock_seconds, time_left)),
     )
     cache = LocalCache(shared, max_bytes=max_bytes)
     follow = running(shared.follow(cache.outdated), name="cache_invalidation")

@@ -1,0 +1,151 @@
+"""The service as users run it: a process of its own, with an API port and an ops port."""
+
+import asyncio
+import http.client
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.demo.folders import free_port
+from tests.conftest import RunningStandIn
+from tests.service.command import command, environment_of
+
+PATIENCE_SECONDS = 60.0
+
+
+class RunningService:
+    """One `stallscope serve`."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], port: int, ops_port: int, output: Path
+    ) -> None:
+        self.process, self.port, self.ops_port, self.output = process, port, ops_port, output
+
+    @property
+    def url(self) -> str:
+        """Of the API port."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def ops(self, path: str) -> tuple[int, str]:
+        """Status and body of a page on the ops port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=20)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def readiness(self) -> tuple[int, dict[str, Any]]:
+        """What `/readyz` says."""
+        status, text = self.ops("/readyz")
+        return status, json.loads(text)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one series, 0 when there is none."""
+        for family in text_string_to_metric_families(self.ops("/metrics")[1]):
+            for sample in family.samples:
+                if sample.name == name and labels.items() <= sample.labels.items():
+                    return float(sample.value)
+        return 0.0
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Signal it and wait; gives the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE_SECONDS)
+
+    def unexpected_errors(self) -> list[str]:
+        """The exceptions behind its 500s, innermost frame last."""
+        events = (json.loads(line) for line in self.log().splitlines())
+        return [
+            f"{each['exc_type']}: {each['exc_value']} in "
+            + " > ".join(f"{frame['name']}:{frame['lineno']}" for frame in each["frames"][-5:])
+            for event in events
+            if event["event"].startswith("Exception in ASGI")
+            for each in event["exception"]
+        ]
+
+    def log(self) -> str:
+        """All that it has written."""
+        return self.output.read_text()
+
+
+@contextmanager
+def running_service(folder: Path, **settings: str) -> Iterator[RunningService]:
+    """A service that is ready; killed at the end, if it is still there."""
+    port, ops_port = free_port(), free_port()
+    ports = {"HOST": "127.0.0.1", "PORT": str(port), "OPS_PORT": str(ops_port)}
+    output = folder / f"service-{port}.log"
+    with (
+        output.open("wb") as log,
+        subprocess.Popen(
+            command("serve"),
+            cwd=folder,
+            env=environment_of(**{**ports, **settings}),
+            stdout=log,
+            stderr=log,
+        ) as process,
+    ):
+        try:
+            service = RunningService(process, port, ops_port, output)
+            _await_readiness(service)
+            yield service
+            if process.poll() is None:
+                service.stop()
+        finally:
+            process.kill()
+
+
+@contextmanager
+def running_stand_in(kind: str) -> Iterator[RunningStandIn]:
+    """A stand-in in a process of its own: one that is told to send without end needs a core."""
+    port = free_port()
+    arguments = ("stand-in", kind, "--port", str(port))
+    with subprocess.Popen(command(*arguments), env=environment_of()) as process:
+        try:
+            stand_in = RunningStandIn(f"http://127.0.0.1:{port}")
+            _until(lambda: _answers(stand_in), f"the {kind} stand-in answers")
+            yield stand_in
+        finally:
+            process.terminate()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    """Return when `condition` holds; fails when it does not for PATIENCE_SECONDS."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
+        await asyncio.sleep(0.05)
+
+
+def _until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
+        time.sleep(0.05)
+
+
+def _await_readiness(service: RunningService) -> None:
+    def ready() -> bool:
+        assert service.process.poll() is None, service.log()
+        try:
+            return service.readiness()[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    _until(ready, "the service is ready")
+
+
+def _answers(stand_in: RunningStandIn) -> bool:
+    try:
+        stand_in.requests()
+    except (OSError, http.client.HTTPException):
+        return False
+    return True
