@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import select
 import signal
 import socket
 import sys
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 # How long an idle connection may still bring the request that was on its way when we stopped.
 LINGER_SECONDS = 0.5
+MOST_TO_ACCEPT = 10_000  # then somebody is attacking us
 # Longer than load balancers keep an idle connection, or one of them sends into a closed one.
 KEEP_ALIVE_SECONDS = 75
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -70,8 +72,7 @@ class GracefulServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let idle connections bring the requests that are under way; then uvicorn's shutdown."""
-        for server in self.servers:
-            server.close()
+        await self._stop_listening(sockets or [])
         # Answers from now on say that they are the connection's last.
         state = self.server_state
         state.default_headers = [*state.default_headers, (b"connection", b"close")]
@@ -83,6 +84,17 @@ class GracefulServer(uvicorn.Server):
         while state.connections and now() < deadline:  # noqa: ASYNC110 - uvicorn has no event
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+    async def _stop_listening(self, listeners: list[socket.socket]) -> None:
+        """Accept who has connected already: closing would reset them, with all they have sent."""
+        for listener in listeners:
+            listener.listen(0)  # from here on the operating system lets hardly anybody queue
+        for _ in range(MOST_TO_ACCEPT):
+            if not select.select(listeners, [], [], 0)[0]:
+                break
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:

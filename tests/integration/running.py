@@ -111,7 +111,7 @@ def running_stand_in(kind: str) -> Iterator[RunningStandIn]:
     with subprocess.Popen(command(*arguments), env=environment_of()) as process:
         try:
             stand_in = RunningStandIn(f"http://127.0.0.1:{port}")
-            _until(lambda: _answers(stand_in), f"the {kind} stand-in answers")
+            until(lambda: _answers(stand_in), f"the {kind} stand-in answers")
             yield stand_in
         finally:
             process.terminate()
@@ -125,7 +125,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]], what: str) -> Non
         await asyncio.sleep(0.05)
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"not within {PATIENCE_SECONDS} s: {what}"
@@ -140,7 +140,7 @@ def _await_readiness(service: RunningService) -> None:
         except (OSError, http.client.HTTPException):
             return False
 
-    _until(ready, "the service is ready")
+    until(ready, "the service is ready")
 
 
 def _answers(stand_in: RunningStandIn) -> bool:
