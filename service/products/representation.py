@@ -61,12 +61,9 @@ class JsonRepresentation:
 
 def answer_body(facts: bytes, reports: Mapping[Source, Report], processing_ms: float) -> bytes:
     """The encoded facts with how they came about: the body of one `EnrichedProduct`."""
-    sources = ",".join(f'"{source}":{_report_json(report)}' for source, report in reports.items())
-    return b'%b,"sources":{%b},"processing_time_ms":%.3f}' % (
-        facts[:-1],
-        sources.encode(),
-        processing_ms,
-    )
+    sources = ",".join([f'"{source}":{_report_json(report)}' for source, report in reports.items()])
+    end = f',"sources":{{{sources}}},"processing_time_ms":{processing_ms:.3f}}}'
+    return facts[:-1] + end.encode()
 
 
 def entity_tag(facts: bytes, reports: Mapping[Source, Report]) -> str:

@@ -63,7 +63,8 @@ def _response(request: Request, answer: Answer, started: float) -> Response:
         "Cache-Control": _cache_control(answer),
         "Server-Timing": _server_timing(answer),
     }
-    if _matches(",".join(request.headers.getlist("if-none-match")), tag):
+    asked_for = [value for name, value in request.scope["headers"] if name == b"if-none-match"]
+    if asked_for and _matches(b",".join(asked_for).decode("latin-1"), tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     spent_ms = (time.perf_counter() - started) * 1e3
     body = answer_body(answer.facts, answer.reports, spent_ms)
@@ -86,8 +87,6 @@ def _server_timing(answer: Answer) -> str:
 
 
 def _matches(if_none_match: str, tag: str) -> bool:
-    if not if_none_match:
-        return False
     tags = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
     return "*" in tags or tag.removeprefix("W/") in tags
 
