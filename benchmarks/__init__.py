@@ -1,0 +1,1 @@
+"""The service beside what a user would otherwise write: same database, cache and upstreams."""

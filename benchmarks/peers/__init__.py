@@ -1,0 +1,1 @@
+"""The equivalents that a user would otherwise write, each the way its own community writes it."""

@@ -1,0 +1,7 @@
+"""One route."""
+
+from django.urls import path
+
+from .views import enriched
+
+urlpatterns = [path("product/<int:product_id>/enriched", enriched)]

@@ -1,0 +1,1 @@
+"""The enriched product on Flask, gunicorn's threads, psycopg 3 and requests."""

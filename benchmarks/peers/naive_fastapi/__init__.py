@@ -1,0 +1,1 @@
+"""The enriched product on FastAPI as a first attempt often looks."""
