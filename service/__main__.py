@@ -50,9 +50,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from service.logs import configure_logs  # each command imports what it needs  # noqa: PLC0415
-    from service.server import StartError, serve  # noqa: PLC0415
-    from service.settings import Settings, SettingsError  # noqa: PLC0415
+    from service.logs import configure_logs
+    from service.server import StartError, serve
+    from service.settings import Settings, SettingsError
 
     try:
         settings = Settings.from_environment()
@@ -70,7 +70,7 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
-        import uvloop  # noqa: PLC0415
+        import uvloop
     except ImportError:  # Windows, PyPy
         return None
     return uvloop.new_event_loop
@@ -82,7 +82,7 @@ def _complain(error: Exception, status: int) -> int:
 
 
 def _migrate(options: argparse.Namespace) -> int:
-    from service.adapters.postgres_migrations import migrate  # noqa: PLC0415
+    from service.adapters.postgres_migrations import migrate
 
     async def work(database_url: str) -> str:
         applied = await migrate(database_url)
@@ -92,7 +92,7 @@ def _migrate(options: argparse.Namespace) -> int:
 
 
 def _fill(options: argparse.Namespace) -> int:
-    from service.demo.database import fill_database  # noqa: PLC0415
+    from service.demo.database import fill_database
 
     async def work(database_url: str) -> str:
         return f"{await fill_database(database_url)} products written"
@@ -101,10 +101,10 @@ def _fill(options: argparse.Namespace) -> int:
 
 
 def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
-    import asyncpg  # noqa: PLC0415
+    import asyncpg
 
-    from service.adapters.postgres_migrations import MigrationError  # noqa: PLC0415
-    from service.settings import DatabaseAddress, SettingsError  # noqa: PLC0415
+    from service.adapters.postgres_migrations import MigrationError
+    from service.settings import DatabaseAddress, SettingsError
 
     try:
         print(asyncio.run(work(DatabaseAddress.from_environment().database_url)))
@@ -123,21 +123,21 @@ def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from service.demo.run import DemoOptions, run_demo  # noqa: PLC0415
+    from service.demo.run import DemoOptions, run_demo
 
     return run_demo(DemoOptions(options.duration, not options.no_traffic, options.faults))
 
 
 def _stand_in(options: argparse.Namespace) -> int:
-    from service.demo.stand_ins import DEFAULT_PORTS, run_stand_in  # noqa: PLC0415
+    from service.demo.stand_ins import DEFAULT_PORTS, run_stand_in
 
     run_stand_in(options.kind, options.host, options.port or DEFAULT_PORTS[options.kind])
     return 0
 
 
 def _openapi(options: argparse.Namespace) -> int:
-    from service.app import create_app  # noqa: PLC0415
-    from service.settings import Settings, UpstreamSettings  # noqa: PLC0415
+    from service.app import create_app
+    from service.settings import Settings, UpstreamSettings
 
     # Whatever the environment says: the document is the same everywhere.
     settings = Settings(

@@ -8,11 +8,14 @@ import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import structlog
 from redis.exceptions import RedisError
 
 from service.adapters.redis_link import RedisLink
 from service.products.domain import FetchTimes, ProductId
 from service.products.ports import CacheUnavailableError, Entry
+
+log = structlog.get_logger()
 
 MAX_ENTRY_BYTES = 512 * 1024
 _PRODUCTS = "stallscope:product:1:"  # the number is the layout's: replicas of two versions coexist
@@ -84,11 +87,14 @@ class RedisCache:
 
         Never returns. Whenever messages may have been missed, `changed(None)`: any may be outdated.
         """
+        fault = ""
         while True:
             try:
                 await self._follow_once(changed)
-            except (RedisError, OSError, TimeoutError):
-                self._echoes = None
+            except (RedisError, OSError, TimeoutError) as error:
+                if str(error) != fault and not self._link.is_down:
+                    log.warning("cache_invalidation_lost", error=str(error))
+                fault, self._echoes = str(error), None
                 await asyncio.sleep(_poll_later(0.5))
 
     async def _acquire(self, key: str, token: str) -> bool:
