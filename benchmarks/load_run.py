@@ -11,7 +11,7 @@ from benchmarks.programs import ROOT, module
 SLACK_SECONDS = 30.0
 # Runs in which the generator, and so the figures, lagged behind; the report says how many.
 late_runs: list[str] = []
-# How many processes wanted a core before each run, on average over a minute: ours are about three.
+# How many threads wanted a core before each run, on average over a minute; the peers have 32.
 load_averages: list[float] = []
 
 
