@@ -6,6 +6,7 @@ The servers start when a test first asks for them, one each per xdist worker.
 import asyncio
 import http.client
 import json
+import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
@@ -22,6 +23,12 @@ from service.demo.answers import Kind
 from service.demo.database import prepare_database
 from service.demo.embedded import EmbeddedPostgres, EmbeddedValkey, short_temp_folder
 from service.demo.stand_ins import serve_stand_in
+
+
+def pytest_configure() -> None:
+    """Let children hear Ctrl-C, also where pytest runs as a shell's background job."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 _TEMPLATE = "template_products"
 _database_numbers = count(1)

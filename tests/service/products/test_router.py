@@ -26,7 +26,6 @@ from tests.fakes import (
 )
 
 PATH = "/v1/product/7/enriched"
-EXPIRED = known_facts(age_seconds=60)
 
 
 def shop_of(world: FakeWorld, **settings: Any) -> FastAPI:
@@ -129,7 +128,7 @@ def test_no_stock_known_looks_the_same_but_the_sources_tell_it_apart(
 def test_what_is_stale_stands_in_for_what_fails_and_must_be_asked_for_again(
     shop: TestClient, world: FakeWorld
 ) -> None:
-    remember(world, an_entry(EXPIRED))
+    remember(world, an_entry(known_facts(age_seconds=60)))
     for source in world.apis:
         source.fail(Reason.CIRCUIT_OPEN)
 
