@@ -3,9 +3,13 @@
 import argparse
 import asyncio
 import json
+import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 FAILED = 1
 MISUSED = 2
@@ -24,7 +28,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="the service, configured by the environment")
+    serve.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="so many processes on one port"
+    )
     serve.set_defaults(command=_serve)
+
+    worker = commands.add_parser("worker")  # without help: only the supervisor starts these
+    worker.add_argument("supervisor", type=int)
+    worker.add_argument("listener", type=int)
+    worker.set_defaults(command=_work)
 
     migrate = commands.add_parser("migrate", help="bring the database schema up to date")
     migrate.set_defaults(command=_migrate)
@@ -49,23 +61,55 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
+
+
 def _serve(options: argparse.Namespace) -> int:
+    if options.workers == 1:
+        return _with_settings(_serve_here)
+
+    def supervise(settings: "Settings") -> int:
+        from service.workers.supervisor import supervise
+
+        return asyncio.run(supervise(settings, options.workers))
+
+    return _with_settings(supervise)
+
+
+def _work(options: argparse.Namespace) -> int:
+    from service.workers.child import inherit_listener
+
+    listener = inherit_listener(options.supervisor, options.listener)
+    return _with_settings(lambda settings: _serve_here(settings, listener))
+
+
+def _serve_here(settings: "Settings", listener: socket.socket | None = None) -> int:
+    from service.server import serve
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(settings, listener))
+    return 0
+
+
+def _with_settings(run: Callable[["Settings"], int]) -> int:
+    from service.listeners import StartError
     from service.logs import configure_logs
-    from service.server import StartError, serve
     from service.settings import Settings, SettingsError
 
     try:
         settings = Settings.from_environment()
         configure_logs(settings.log_level, settings.log_format)
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve(settings))
+        return run(settings)
     except SettingsError as error:
         return _complain(error, MISUSED)
     except StartError as error:
         return _complain(error, FAILED)
     except KeyboardInterrupt:  # before there was anything to stop gracefully
         return INTERRUPTED
-    return 0
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -6,7 +6,6 @@ import math
 import select
 import signal
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,6 +17,7 @@ from fastapi import FastAPI
 from service.app import create_app
 from service.http_protocol import BoundedHttpProtocol
 from service.lifecycle import Lifecycle
+from service.listeners import StartError, bind
 from service.ops import OpsServer
 from service.settings import Settings
 
@@ -32,31 +32,33 @@ GC_THRESHOLD = 10_000  # new containers before a collection; Python's 700 is a f
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class StartError(Exception):
-    """The service cannot start; the message says why and what to do."""
+async def serve(settings: Settings, inherited: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun. Raises StartError.
 
-
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun. Raises StartError."""
+    `inherited` is a socket to serve instead of HOST and PORT, and not ours alone: who queues there
+    when we stop may be answered by somebody else.
+    """
     lifecycle = Lifecycle()
     app = create_app(settings, lifecycle=lifecycle)
     with (
-        _bound("PORT", settings.host, settings.port) as listener,
-        _bound("OPS_PORT", settings.ops_host, settings.ops_port) as ops_listener,
+        inherited or bind("PORT", settings.host, settings.port) as listener,
+        bind("OPS_PORT", settings.ops_host, settings.ops_port) as ops_listener,
         OpsServer(ops_listener, lifecycle, app.state.registry),
     ):
         await _wait_for_database(settings)
         log.info("service_started", host=settings.host, port=listener.getsockname()[1])
-        await GracefulServer(_config(app, settings), lifecycle).serve(sockets=[listener])
+        server = GracefulServer(_config(app, settings), lifecycle, shared=inherited is not None)
+        await server.serve(sockets=[listener])
         log.info("service_stopped")
 
 
 class GracefulServer(uvicorn.Server):
     """Stops listening, answers what has arrived, and then ends; a second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle) -> None:
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, *, shared: bool) -> None:
         super().__init__(config)
         self._lifecycle = lifecycle
+        self._shared = shared
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -97,8 +99,9 @@ class GracefulServer(uvicorn.Server):
 
     async def _stop_listening(self, listeners: list[socket.socket]) -> None:
         """Accept who has connected already: closing would reset them, with all they have sent."""
-        for listener in listeners:
-            listener.listen(0)  # from here on the operating system lets hardly anybody queue
+        if not self._shared:  # else that would be for the whole queue's owner to decide
+            for listener in listeners:
+                listener.listen(0)  # from here on the operating system lets hardly anybody queue
         for _ in range(MOST_TO_ACCEPT):
             if not select.select(listeners, [], [], 0)[0]:
                 break
@@ -118,27 +121,6 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=math.ceil(settings.shutdown_grace_seconds),
     )
-
-
-@contextmanager
-def _bound(setting: str, host: str, port: int) -> Iterator[socket.socket]:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except socket.gaierror as error:
-        raise StartError(f"{setting.replace('PORT', 'HOST')}: {host}: {error.strerror}") from None
-    with socket.socket(family, kind, protocol) as listener:
-        if sys.platform != "win32":  # there it would let two processes share the port
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(address)
-        except OSError as error:
-            raise StartError(
-                f"port {port} on {host} cannot be used ({error.strerror}): "
-                f"choose another one with {setting}={port + 1 if port < 65535 else 8001}"
-            ) from None
-        yield listener
 
 
 async def _wait_for_database(settings: Settings) -> None:

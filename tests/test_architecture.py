@@ -23,6 +23,7 @@ ARROWS = {
     "service.contracts*": "pydantic service.contracts",
     "service.background": "structlog",
     "service.lifecycle": "",
+    "service.listeners": "",
     "service.logs": "orjson structlog",
     "service.metrics": "prometheus_client",
     "service.settings": "limits pydantic pydantic_settings redis",
@@ -62,8 +63,16 @@ ARROWS = {
     "service.app": "fastapi prometheus_client starlette service",
     "service.server": (
         "asyncpg fastapi structlog uvicorn service.app service.http_protocol service.lifecycle"
-        " service.ops service.settings"
+        " service.listeners service.ops service.settings"
     ),
+    # Looks after processes that serve, and serves nothing but its ops port: no FastAPI, no app.
+    "service.workers.child": "",
+    "service.workers.metrics": "prometheus_client service.workers",
+    "service.workers.ops": "prometheus_client uvicorn service.edge.asgi service.workers",
+    "service.workers.supervisor": (
+        "prometheus_client structlog service.listeners service.settings service.workers"
+    ),
+    "service.workers*": "structlog service.listeners service.workers",
     "service.__main__": "asyncpg uvloop service",
     # Beside the service, not part of it: it may fill the database, and reach the rest by network.
     "service.demo*": "aiohttp asyncpg pydantic pydantic_core service.adapters.postgres_migrations"

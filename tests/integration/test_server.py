@@ -12,8 +12,9 @@ from redis import Redis
 
 from service.http_protocol import HEAD_SECONDS, MAX_HEAD_BYTES
 from tests.integration.conftest import World
+from tests.integration.customers import Customers
 from tests.integration.running import RunningService, eventually, running_service
-from tests.integration.wire import Answer, Wire, connected, request
+from tests.integration.wire import Answer, connected, request
 
 pytestmark = pytest.mark.xdist_group("server")
 
@@ -438,49 +439,6 @@ async def test_what_was_being_renewed_is_kept_when_it_stops(world: World) -> Non
         assert valkey.get(key) not in (None, before)
 
 
-class Customers:
-    """Clients in a closed loop, and what became of their requests."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self.answered = 0
-        self.lost: list[str] = []
-        self.gone = asyncio.Event()
-
-    async def regular(self, number: int) -> None:
-        """Asks again and again on one connection, until the port is closed."""
-        while not self.gone.is_set():
-            try:
-                async with connected(self.port) as wire:
-                    while await self._asked(wire, number, "regular"):
-                        pass
-            except OSError:
-                self.gone.set()
-
-    async def newcomer(self, number: int) -> None:
-        """Comes on a new connection each time, until the port is closed."""
-        while not self.gone.is_set():
-            try:
-                async with connected(self.port) as wire:
-                    await self._asked(wire, number, "newcomer", "Connection: close")
-            except OSError:
-                self.gone.set()
-
-    async def _asked(self, wire: Wire, number: int, who: str, *headers: str) -> bool:
-        product = (number * 997 + self.answered) % 1000 + 1
-        try:
-            await wire.send(request(f"/product/{product}/enriched", *headers))
-            answer = await wire.answer()
-        except (ConnectionError, asyncio.IncompleteReadError) as error:
-            self.lost.append(f"{who}: {error!r}")
-            return False
-        if answer is None or answer.status != 200:
-            self.lost.append(f"{who}: {answer}")
-            return False
-        self.answered += 1
-        return not answer.closes
-
-
 async def test_sigterm_under_load_loses_no_request(world: World) -> None:
     world.reviews.behave(latency_ms=20, jitter_ms=10)
     with running_service(world.folder, **world.settings) as service:
@@ -490,7 +448,7 @@ async def test_sigterm_under_load_loses_no_request(world: World) -> None:
                 group.create_task(customers.regular(number))
             for number in range(16, 20):
                 group.create_task(customers.newcomer(number))
-            await eventually(_at_least(customers, 500), "the service is under load")
+            await customers.have_been_answered(500)
 
             service.process.send_signal(signal.SIGTERM)
         status = await asyncio.to_thread(service.process.wait, 30)
@@ -521,10 +479,3 @@ def _is_stopping(service: RunningService) -> Callable[[], Awaitable[bool]]:
         return (status, body["phase"]) == (503, "stopping")
 
     return stopping
-
-
-def _at_least(customers: Customers, number: int) -> Callable[[], Awaitable[bool]]:
-    async def enough() -> bool:
-        return customers.answered >= number
-
-    return enough
