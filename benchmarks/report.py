@@ -13,10 +13,9 @@ from benchmarks.load_run import late_runs, load_averages
 from benchmarks.measure import Measure, ratio
 
 HERE = Path(__file__).parent
-LATEST = HERE / "results" / "latest.md"
+RESULTS = HERE / "results"
 README = HERE / "README.md"
-BLOCK = re.compile(r"(<!-- results -->\n).*(<!-- /results -->)", re.DOTALL)
-_VERDICTS = {True: "yes", False: "**no**", None: ""}
+VERDICTS = {True: "yes", False: "**no**", None: ""}
 
 
 def as_markdown(measures: Sequence[Measure], settings: str) -> str:
@@ -24,26 +23,35 @@ def as_markdown(measures: Sequence[Measure], settings: str) -> str:
     seen = {name for measure in measures for name in measure.values}
     names = [each.name for each in (OURS, BARE, *ALL[1:]) if each.name in seen]
     head = ["", *names, "criterion", "holds"]
-    rows = [head, ["---"] * len(head), *(_row(measure, names) for measure in measures)]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-    late = (
-        f"Runs in which the generator itself was late: {len(late_runs)}; "
-        f"load average {median(load_averages):.1f}, at worst {max(load_averages):.1f}."
-    )
-    return f"{_machine()}; {settings}.\n{late} In parentheses: times ours.\n\n{table}\n"
+    rows = table(head, [_row(measure, names) for measure in measures])
+    late = f"Runs in which the generator itself was late: {len(late_runs)}; {busy(load_averages)}."
+    return f"{machine()}; {settings}.\n{late} In parentheses: times ours.\n\n{rows}\n"
 
 
-def save(text: str, *, complete: bool) -> None:
-    """Keep the outcome; that of a complete run also in README.md."""
-    LATEST.parent.mkdir(exist_ok=True)
-    LATEST.write_text(text)
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown has it."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows))
+
+
+def busy(load_averages: Sequence[float]) -> str:
+    """How much the machine had to do."""
+    if not load_averages:
+        return "load average unknown"
+    return f"load average {median(load_averages):.1f}, at worst {max(load_averages):.1f}"
+
+
+def save(text: str, block: str = "results", *, complete: bool) -> None:
+    """Keep the outcome; that of a complete run also in README.md, between the block's marks."""
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{block}.md").write_text(text)
     if complete:
-        README.write_text(BLOCK.sub(lambda found: found[1] + text + found[2], README.read_text()))
+        marks = re.compile(rf"(<!-- {block} -->\n).*(<!-- /{block} -->)", re.DOTALL)
+        README.write_text(marks.sub(lambda found: found[1] + text + found[2], README.read_text()))
 
 
 def _row(measure: Measure, names: Sequence[str]) -> list[str]:
     cells = [_cell(measure.values, name) for name in names]
-    return [measure.label, *cells, measure.criterion, _VERDICTS[measure.holds]]
+    return [measure.label, *cells, measure.criterion, VERDICTS[measure.holds]]
 
 
 def _cell(values: Mapping[str, float], name: str) -> str:
@@ -64,7 +72,8 @@ def _number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """When and where."""
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     return f"{today}, {os.cpu_count()} × {_processor()}, Python {platform.python_version()}"
 

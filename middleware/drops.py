@@ -14,7 +14,7 @@ class Drops:
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = Counter(
             "telemetry_dropped_total",
-            "Pieces of telemetry lost: queue full, backend gone, label set refused, a fault of ours.",
+            "Telemetry lost: queue full, backend gone, label set refused, a fault of our own.",
             ["signal"],
             registry=registry,
         )

@@ -96,14 +96,14 @@ def _serve_here(settings: "Settings", listener: socket.socket | None = None) -> 
 
 
 def _with_settings(run: Callable[["Settings"], int]) -> int:
+    from middleware import configured_logs
     from service.listeners import StartError
-    from service.logs import configure_logs
     from service.settings import Settings, SettingsError
 
     try:
         settings = Settings.from_environment()
-        configure_logs(settings.log_level, settings.log_format)
-        return run(settings)
+        with configured_logs(settings.log_level, settings.log_format):
+            return run(settings)
     except SettingsError as error:
         return _complain(error, MISUSED)
     except StartError as error:

@@ -1,14 +1,15 @@
 """The composition root: the only file that sees features, technology and edge together."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from socket import socket
 from typing import TypedDict
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from service.background import Background, running
+from middleware import Observability, Telemetry
+from service.background import Background
 from service.edge.access import RateLimiter, guards
 from service.edge.admission import Admission
 from service.edge.compression import Compression
@@ -16,7 +17,6 @@ from service.edge.head_requests import HeadRequests
 from service.edge.response_headers import ResponseHeaders
 from service.errors import install_problem_handlers
 from service.health.router import health_router
-from service.lifecycle import Lifecycle
 from service.lifespan import Adapters, open_adapters
 from service.metrics import ServiceMetrics
 from service.openapi import install_documentation, problems
@@ -24,9 +24,11 @@ from service.products.enricher import Lifetimes, ProductEnricher
 from service.products.representation import JsonRepresentation
 from service.products.router import products_router
 from service.settings import Settings
+from service.version import __version__
 
 OpenAdapters = Callable[[Settings, ServiceMetrics], AbstractAsyncContextManager[Adapters]]
 
+API_VERSION = "1.0.0"
 PREFIXES = ("/v1", "")  # without one: an alias of the newest stable version
 
 
@@ -40,23 +42,16 @@ class State(TypedDict):
 def create_app(
     settings: Settings,
     open_adapters: OpenAdapters = open_adapters,
-    lifecycle: Lifecycle | None = None,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
     """The whole service over the adapters given; nothing is opened before its lifespan starts."""
-    registry = CollectorRegistry()
-    for collect in (ProcessCollector, PlatformCollector, GCCollector):
-        collect(registry=registry)
-    metrics = ServiceMetrics(registry)
-    lifecycle = lifecycle or Lifecycle()
+    telemetry = telemetry or telemetry_of(settings)
+    metrics = ServiceMetrics(telemetry.registry, telemetry.drops)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         background = Background(grace_seconds=settings.shutdown_grace_seconds)
-        async with (
-            running(lifecycle.beat(), name="loop_beat"),
-            open_adapters(settings, metrics) as adapters,
-            background,
-        ):
+        async with open_adapters(settings, metrics) as adapters, background:
             enricher = ProductEnricher(
                 adapters.sources,
                 adapters.cache,
@@ -65,27 +60,41 @@ def create_app(
                 background,
                 metrics,
             )
-            lifecycle.serve(asyncio.get_running_loop(), adapters.checks)
+            telemetry.health.checks = adapters.checks
             yield {"enricher": enricher, "rate_limiter": adapters.rate_limiter}
-            lifecycle.stop()
 
     app = FastAPI(
         title="Stallscope",
-        version="1.0.0",
+        version=API_VERSION,
         description="One product out of many sources, answered even when some of them fail.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
-    app.state.registry = registry
+    app.state.registry = telemetry.registry
     _add_routes(app, settings, metrics)
     # The last one added is the outermost.
     app.add_middleware(Compression)
     app.add_middleware(HeadRequests)
     app.add_middleware(Admission, max_in_flight=settings.max_in_flight, shed=metrics.requests_shed)
     app.add_middleware(ResponseHeaders)
+    app.add_middleware(Observability, telemetry=telemetry)
     return app
+
+
+def telemetry_of(settings: Settings, ops_listener: socket | None = None) -> Telemetry:
+    """What observes the service, on a registry of its own."""
+    registry = CollectorRegistry()
+    for collect in (ProcessCollector, PlatformCollector, GCCollector):
+        collect(registry=registry)
+    return Telemetry(
+        settings,
+        registry=registry,
+        service_name="stallscope",
+        service_version=__version__,
+        ops_listener=ops_listener,
+    )
 
 
 def _add_routes(app: FastAPI, settings: Settings, metrics: ServiceMetrics) -> None:

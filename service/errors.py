@@ -10,8 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.edge.access import RateLimitedError, UnknownKeyError
-from service.edge.problems import problem_body
-from service.edge.response_headers import NOTHING_TO_LOAD, own_headers, request_id_of
+from service.edge.problems import problem_body, request_id_of
 from service.products.domain import ProductNotFoundError, ProductUnavailableError
 from service.products.router import ClientDisconnectedError
 
@@ -27,13 +26,12 @@ STATUS_OF: Mapping[type[Exception], int] = {
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Answer every error of `app` with a problem."""
+    """Answer every error that is foreseen with a problem; edge.response_headers has the others."""
     for error in STATUS_OF:
         app.add_exception_handler(error, _domain_error)
     app.add_exception_handler(ClientDisconnectedError, _client_disconnected)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
 
 
 async def _domain_error(request: Request, error: Exception) -> Response:
@@ -77,15 +75,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     }
     detail = details.get(HTTPStatus(error.status_code), str(error.detail))
     return _problem(request, error.status_code, detail, headers)
-
-
-async def _unexpected_error(request: Request, error: Exception) -> Response:
-    # This handler answers from outside the layers that give every other answer its headers; the
-    # error itself goes on to the server, which logs it.
-    own = [*own_headers(request.scope), NOTHING_TO_LOAD]
-    headers = {name.decode(): value.decode() for name, value in own}
-    detail = "An error of ours; it was logged under this request_id."
-    return _problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail, headers)
 
 
 def _allowed(methods: str) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from service.edge.asgi import Scope
+from middleware import identify
 from service.edge.problems import problem_body
-from service.edge.response_headers import NOTHING_TO_LOAD, identify, own_headers, request_id_of
+from service.edge.response_headers import NOTHING_TO_LOAD, SECURITY
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
@@ -95,14 +95,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._head_open and self.cycle is not None and not self.cycle.response_complete:
             self.cycle.keep_alive = False  # its request was good: it gets its answer, the last one
             return
-        scope: Scope = {"headers": self.headers or []}
-        identify(scope)
-        body = problem_body(status, detail, request_id_of(scope))
+        request_id, own_headers = identify(self.headers or [])
+        body = problem_body(status, detail, request_id)
         headers = [
             *self.server_state.default_headers,
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),
-            *own_headers(scope),
+            *own_headers,
+            *SECURITY,
             NOTHING_TO_LOAD,
             (b"connection", b"close"),
         ]

@@ -3,9 +3,11 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
+from middleware import Check, DependencyMetrics
 from service.adapters.circuit_breaker import CircuitBreaker
 from service.adapters.http_upstreams import HttpReviews, HttpStock, HttpUpstream, open_session
 from service.adapters.local_cache import LocalCache
@@ -17,7 +19,6 @@ from service.adapters.redis_cache import RedisCache
 from service.adapters.redis_link import RedisLink, open_redis
 from service.background import running
 from service.edge.access import RateLimiter
-from service.lifecycle import Check
 from service.metrics import ServiceMetrics
 from service.products.enricher import Sources
 from service.products.ports import Cache
@@ -40,16 +41,22 @@ class Adapters:
 async def open_adapters(settings: Settings, metrics: ServiceMetrics) -> AsyncIterator[Adapters]:
     """The real ones. Raises what asyncpg raises when the database cannot be reached."""
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(open_pool(settings.database, settings.database_url))
+        dependencies = metrics.dependencies
+        create_pool = partial(dependencies.create_pool, "products")
+        pool = await stack.enter_async_context(
+            open_pool(settings.database, settings.database_url, create_pool)
+        )
 
         def breaker(dependency: str) -> CircuitBreaker:
             return CircuitBreaker(dependency, on_change=metrics.circuit_changed)
 
         async def upstream(dependency: str, settings: UpstreamSettings) -> HttpUpstream:
-            session = await stack.enter_async_context(open_session(settings))
+            session = await stack.enter_async_context(
+                open_session(settings, [dependencies.aiohttp_trace_config()])
+            )
             return HttpUpstream(session, settings, breaker(dependency))
 
-        link = await _open_link(stack, settings)
+        link = await _open_link(stack, settings, dependencies)
         cache = await _open_cache(stack, settings, link)
         yield Adapters(
             sources=Sources(
@@ -63,11 +70,15 @@ async def open_adapters(settings: Settings, metrics: ServiceMetrics) -> AsyncIte
         )
 
 
-async def _open_link(stack: AsyncExitStack, settings: Settings) -> RedisLink | None:
+async def _open_link(
+    stack: AsyncExitStack, settings: Settings, dependencies: DependencyMetrics
+) -> RedisLink | None:
     if settings.redis_url is None:
         log.warning("redis_not_configured", effect="each replica caches for itself")
         return None
-    return await stack.enter_async_context(open_redis(settings.redis_url))
+    return await stack.enter_async_context(
+        open_redis(settings.redis_url, partial(dependencies.observe_redis, name="cache"))
+    )
 
 
 async def _open_cache(

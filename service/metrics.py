@@ -2,14 +2,17 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from middleware import DependencyMetrics, Drops
+
 CIRCUIT_STATES = ("closed", "open", "half_open")
 
 
 class ServiceMetrics:
     """Counters and gauges of one application, on a registry of its own."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, drops: Drops | None = None) -> None:
         self.registry = registry
+        self.dependencies = DependencyMetrics(registry, drops)
         self.cache_requests = Counter(
             "cache_requests_total",
             "Lookups in the shared or the in-process cache, by what was found.",

@@ -14,11 +14,10 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from service.app import create_app
+from middleware import Health
+from service.app import create_app, telemetry_of
 from service.http_protocol import BoundedHttpProtocol
-from service.lifecycle import Lifecycle
 from service.listeners import StartError, bind
-from service.ops import OpsServer
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -38,26 +37,26 @@ async def serve(settings: Settings, inherited: socket.socket | None = None) -> N
     `inherited` is a socket to serve instead of HOST and PORT, and not ours alone: who queues there
     when we stop may be answered by somebody else.
     """
-    lifecycle = Lifecycle()
-    app = create_app(settings, lifecycle=lifecycle)
     with (
         inherited or bind("PORT", settings.host, settings.port) as listener,
         bind("OPS_PORT", settings.ops_host, settings.ops_port) as ops_listener,
-        OpsServer(ops_listener, lifecycle, app.state.registry),
     ):
-        await _wait_for_database(settings)
-        log.info("service_started", host=settings.host, port=listener.getsockname()[1])
-        server = GracefulServer(_config(app, settings), lifecycle, shared=inherited is not None)
-        await server.serve(sockets=[listener])
-        log.info("service_stopped")
+        async with telemetry_of(settings, ops_listener) as telemetry:
+            app = create_app(settings, telemetry=telemetry)
+            await _wait_for_database(settings)
+            log.info("service_started", host=settings.host, port=listener.getsockname()[1])
+            config = _config(app, settings)
+            server = GracefulServer(config, telemetry.health, shared=inherited is not None)
+            await server.serve(sockets=[listener])
+            log.info("service_stopped")
 
 
 class GracefulServer(uvicorn.Server):
     """Stops listening, answers what has arrived, and then ends; a second signal ends it at once."""
 
-    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, *, shared: bool) -> None:
+    def __init__(self, config: uvicorn.Config, health: Health, *, shared: bool) -> None:
         super().__init__(config)
-        self._lifecycle = lifecycle
+        self._health = health
         self._shared = shared
 
     @contextmanager
@@ -65,7 +64,7 @@ class GracefulServer(uvicorn.Server):
         """Take the first signal as a request to stop; leave the second to the operating system."""
 
         def stop(number: int, frame: object) -> None:
-            self._lifecycle.stop()
+            self._health.stop()
             self.should_exit = True
             for each in _STOP_SIGNALS:
                 signal.signal(each, signal.SIG_DFL)

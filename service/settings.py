@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from limits import RateLimitItem, parse
@@ -20,8 +20,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from redis.asyncio.connection import parse_url
 
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65535)]
+import middleware
+from middleware.settings import Port, Seconds
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -118,15 +119,11 @@ class DatabaseAddress(BaseSettings):
             raise SettingsError(f"the settings are not usable:\n{faults}") from None
 
 
-class Settings(DatabaseAddress):
-    """The service's settings."""
+class Settings(DatabaseAddress, middleware.Settings):
+    """The service's settings, and the middleware's."""
 
     host: str = "0.0.0.0"
     port: Port = 8000
-    ops_host: str = "127.0.0.1"
-    ops_port: Port = 9464
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
-    log_format: Literal["json", "console"] = "json"
 
     redis_url: RedisUrl | None = None
     cache: CacheSettings = CacheSettings()
@@ -146,11 +143,6 @@ class Settings(DatabaseAddress):
     def rate(self) -> RateLimitItem | None:
         """`rate_limit`, understood."""
         return parse(self.rate_limit) if self.rate_limit else None
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _in_lower_case(cls, level: object) -> object:
-        return level.lower() if isinstance(level, str) else level
 
     @field_validator("api_keys", mode="before")
     @classmethod

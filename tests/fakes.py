@@ -16,10 +16,11 @@ from typing import Any, Generic, TypeVar
 from prometheus_client import CollectorRegistry
 from pydantic import HttpUrl
 
+from middleware import Check
+from middleware.settings import Switches
 from service.app import OpenAdapters
 from service.background import Background
 from service.edge.access import RateLimiter
-from service.lifecycle import Check
 from service.lifespan import Adapters
 from service.metrics import ServiceMetrics
 from service.products.domain import (
@@ -299,6 +300,7 @@ def fake_settings(**changes: Any) -> Settings:
         "database_url": "postgresql://nowhere.invalid/products",
         "reviews": UpstreamSettings(url=HttpUrl("http://reviews.invalid")),
         "inventory": UpstreamSettings(url=HttpUrl("http://inventory.invalid")),
+        "observability": Switches(ops=False, logs=False),
     }
     return Settings(_env_file=None, **(settings | changes))
 

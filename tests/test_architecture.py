@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("middleware", "service")
 
 FEATURES = ("products", "predictions")
 TECHNOLOGIES = {"aiohttp", "asyncpg", "cachetools", "limits", "onnxruntime", "redis"}
@@ -18,15 +19,65 @@ TECHNOLOGIES = {"aiohttp", "asyncpg", "cachetools", "limits", "onnxruntime", "re
 # Who may import whom, besides the standard library: the first row that fits a module counts. A
 # module stands for what is below it, too; {feature} for the feature that the module belongs to.
 ARROWS = {
+    # The middleware: no framework, never the service; each backend in its own corner.
+    "middleware": "middleware",
+    "middleware.asgi": "",
+    "middleware.route": "middleware.asgi",
+    "middleware.exchange": "opentelemetry middleware.asgi middleware.route",
+    "middleware.websocket": "middleware.asgi middleware.exchange",
+    "middleware.health": "",
+    "middleware.lifespan": "middleware.asgi middleware.health",
+    "middleware.drops": "prometheus_client",
+    "middleware.cells": "prometheus_client middleware.drops",
+    "middleware.settings": "pydantic pydantic_settings",
+    "middleware.logs*": "orjson structlog middleware.drops middleware.exchange middleware.logs",
+    "middleware.dependencies.*aiohttp*": "aiohttp prometheus_client middleware.dependencies",
+    "middleware.dependencies.*asyncpg*": "asyncpg prometheus_client middleware.dependencies",
+    "middleware.dependencies.*redis*": "redis prometheus_client middleware.dependencies",
+    "middleware.dependencies*": (
+        "aiohttp redis prometheus_client middleware.cells middleware.drops middleware.dependencies"
+    ),
+    "middleware.ops*": (
+        "prometheus_client structlog uvicorn middleware.asgi middleware.exchange middleware.health"
+        " middleware.ops middleware.route middleware.settings"
+    ),
+    "middleware.setup*sentry*": (
+        "sentry_sdk structlog middleware.drops middleware.exchange middleware.logs middleware.setup"
+        " middleware.signals.sentry"
+    ),
+    "middleware.setup.stepping_aiohttp": "aiohttp opentelemetry middleware.setup",
+    "middleware.setup*": "opentelemetry structlog middleware.drops middleware.setup",
+    "middleware.signals.logs": (
+        "structlog middleware.exchange middleware.logs middleware.websocket"
+    ),
+    "middleware.signals.metrics": (
+        "prometheus_client middleware.cells middleware.drops middleware.exchange middleware.route"
+    ),
+    "middleware.signals.websockets": (
+        "prometheus_client middleware.cells middleware.drops middleware.exchange middleware.route"
+    ),
+    "middleware.signals.sentry": (
+        "middleware.asgi middleware.exchange middleware.logs middleware.route middleware.setup"
+    ),
+    "middleware.signals*": (
+        "opentelemetry structlog middleware.asgi middleware.drops middleware.exchange"
+        " middleware.logs"
+        " middleware.route middleware.setup middleware.signals"
+    ),
+    "middleware.observability": (
+        "structlog middleware.asgi middleware.exchange middleware.lifespan middleware.settings"
+        " middleware.signals middleware.telemetry middleware.websocket"
+    ),
+    "middleware.telemetry": "prometheus_client middleware",
+    # The service.
     "service": "",
     "service.products": "",
     "service.contracts*": "pydantic service.contracts",
     "service.background": "structlog",
-    "service.lifecycle": "",
     "service.listeners": "",
-    "service.logs": "orjson structlog",
-    "service.metrics": "prometheus_client",
-    "service.settings": "limits pydantic pydantic_settings redis",
+    "service.metrics": "prometheus_client middleware",
+    "service.version": "",
+    "service.settings": "limits pydantic pydantic_settings redis middleware",
     # Features know no technology, no other feature, and nothing of HTTP outside their router.
     "service.health*": "fastapi service.contracts",
     "service.*.domain": "",
@@ -39,43 +90,43 @@ ARROWS = {
     "service.*.router": "fastapi {feature} service.contracts",
     # Technology, one each; which, is told apart below.
     "service.adapters*": (
-        "pydantic structlog yarl service.adapters service.background service.lifecycle"
+        "pydantic structlog yarl middleware service.adapters service.background"
         " service.metrics service.products.domain service.products.ports service.settings "
         + " ".join(TECHNOLOGIES)
     ),
     # What every request passes, whatever it is about.
     "service.edge.access": "fastapi prometheus_client",
-    "service.edge.admission": "prometheus_client starlette service.edge",
-    "service.edge.compression": "starlette service.edge",
-    "service.edge.problems": "orjson service.edge.asgi",
-    "service.edge*": "service.edge",
+    "service.edge.admission": "prometheus_client starlette middleware.asgi service.edge",
+    "service.edge.compression": "starlette middleware.asgi",
+    "service.edge.problems": "orjson middleware.asgi",
+    "service.edge*": "middleware.asgi service.edge",
     # The knots.
     "service.errors": (
         "fastapi starlette service.edge service.products.domain service.products.router"
     ),
-    "service.http_protocol": "uvicorn service.edge",
+    "service.http_protocol": "uvicorn middleware service.edge",
     "service.lifespan": (
-        "structlog service.adapters service.background service.edge.access service.lifecycle"
+        "structlog middleware service.adapters service.background service.edge.access"
         " service.metrics service.products.enricher service.products.ports service.settings"
     ),
     "service.openapi": "fastapi pydantic starlette service.contracts",
-    "service.ops": "prometheus_client starlette uvicorn service.lifecycle",
-    "service.app": "fastapi prometheus_client starlette service",
+    "service.app": "fastapi prometheus_client starlette middleware service",
     "service.server": (
-        "asyncpg fastapi structlog uvicorn service.app service.http_protocol service.lifecycle"
-        " service.listeners service.ops service.settings"
+        "asyncpg fastapi structlog uvicorn middleware service.app service.http_protocol"
+        " service.listeners service.settings"
     ),
     # Looks after processes that serve, and serves nothing but its ops port: no FastAPI, no app.
     "service.workers.child": "",
     "service.workers.metrics": "prometheus_client service.workers",
-    "service.workers.ops": "prometheus_client uvicorn service.edge.asgi service.workers",
+    "service.workers.ops": "prometheus_client uvicorn middleware.asgi service.workers",
     "service.workers.supervisor": (
         "prometheus_client structlog service.listeners service.settings service.workers"
     ),
     "service.workers*": "structlog service.listeners service.workers",
-    "service.__main__": "asyncpg uvloop service",
+    "service.__main__": "asyncpg uvloop middleware service",
     # Beside the service, not part of it: it may fill the database, and reach the rest by network.
-    "service.demo*": "aiohttp asyncpg pydantic pydantic_core service.adapters.postgres_migrations"
+    "service.demo*": "aiohttp asyncpg opentelemetry prometheus_client pydantic pydantic_core"
+    " middleware service.adapters.postgres_migrations service.version"
     " service.demo",
 }
 
@@ -96,7 +147,7 @@ print(json.dumps(found))
 
 
 def every_module() -> Iterator[tuple[str, Path]]:
-    for path in sorted((ROOT / "service").rglob("*.py")):
+    for path in sorted(path for each in PACKAGES for path in (ROOT / each).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         yield ".".join(parts).removesuffix(".__init__"), path
 
@@ -105,15 +156,24 @@ MODULES = dict(every_module())
 
 
 def imports_of(module: str) -> Iterator[str]:
-    """Full names of all that a module imports, wherever in it; relative imports are not ours."""
+    """Full names of all that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module} imports relatively"
-            whole = node.module or ""
+            whole = absolute(module, node)
             names = (f"{whole}.{alias.name}" for alias in node.names)
             yield from (name if name in MODULES else whole for name in names)
+
+
+def absolute(module: str, node: ast.ImportFrom) -> str:
+    """Where it imports from; the middleware's own modules relatively, to be renamed with it."""
+    inside = top_of(module) == "middleware"
+    assert inside == (node.level > 0) or top_of(node.module or "") != top_of(module)
+    is_package = MODULES[module].name == "__init__.py"
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + is_package] if node.level else []
+    return ".".join([*above, *filter(None, [node.module])])
 
 
 def foreign_imports_of(module: str) -> set[str]:
@@ -178,7 +238,8 @@ def test_features_do_not_know_each_other(feature: str) -> None:
 
 
 def test_importing_does_nothing_but_import() -> None:
-    programs = {"service.demo.launch"}  # run by its path, never imported
+    # Run by its path, and imported once SENTRY_DSN is set: sentry_sdk opens a socket.
+    programs = {"service.demo.launch", "middleware.setup.sentry_client"}
     command = [sys.executable, "-c", IMPORT_EVERYTHING, *sorted(MODULES.keys() - programs)]
 
     done = subprocess.run(

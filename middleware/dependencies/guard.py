@@ -7,12 +7,12 @@ class Guard:
     """`with guard:` swallows what the block raises, and counts it; interruptions pass."""
 
     def __init__(self, drops: Drops | None) -> None:
-        self._drops = drops
+        self.drops = drops
 
     def count(self) -> None:
         """One observation is lost."""
-        if self._drops is not None:
-            self._drops.add("metrics")
+        if self.drops is not None:
+            self.drops.add("metrics")
 
     def __enter__(self) -> None:
         pass

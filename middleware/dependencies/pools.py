@@ -63,7 +63,7 @@ class PoolMetrics(Collector):
     def waiters(self, name: str, is_timeout: Callable[[BaseException], bool]) -> "Waiters":
         """For a new pool; its series exist from now on."""
         return Waiters(
-            self._wait_time.observer((name,)),
+            self._wait_time.cell(name).observe,
             self._timeouts.labels(name).inc,
             is_timeout,
             self._guard,

@@ -13,6 +13,7 @@ from structlog.typing import EventDict, Processor
 from ..drops import Drops
 from .console_lines import console_lines
 from .events import Finished, finished_by
+from .identity import add_identity
 from .json_lines import json_line
 from .outlet import Stream
 from .pipe import LinePipe
@@ -61,7 +62,7 @@ def configured_logs(
     *,
     stream: Stream | None = None,
     drops: Drops | None = None,
-    context: Sequence[Processor] = (),
+    context: Sequence[Processor] = (add_identity,),
 ) -> Iterator[Logs]:
     """Every log line of the process in one format on `stream` (standard output), until left.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, TypeVar
@@ -29,7 +29,9 @@ class _TransientError(SourceError):
 
 
 @asynccontextmanager
-async def open_session(settings: UpstreamSettings) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(
+    settings: UpstreamSettings, trace_configs: Sequence[aiohttp.TraceConfig] = ()
+) -> AsyncIterator[aiohttp.ClientSession]:
     """One session for the life of the process."""
     connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, ttl_dns_cache=30, keepalive_timeout=30)
     # The total is kept by HttpUpstream.get, over both attempts.
@@ -39,6 +41,7 @@ async def open_session(settings: UpstreamSettings) -> AsyncIterator[aiohttp.Clie
         timeout=timeout,
         headers={"Accept": "application/json", "User-Agent": "stallscope"},
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=list(trace_configs),
     ) as session:
         # aiohttp would repeat a GET by itself whose connection broke, and our retry doubles that.
         session._retry_connection = False

@@ -1,7 +1,8 @@
 """Connections to PostgreSQL: few, lasting, and given up rather than waited for."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
@@ -17,10 +18,12 @@ class _Connection(Connection):
 
 
 @asynccontextmanager
-async def open_pool(settings: DatabaseSettings, url: str) -> AsyncIterator[Pool]:
+async def open_pool(
+    settings: DatabaseSettings, url: str, create_pool: Callable[..., Any] = asyncpg.create_pool
+) -> AsyncIterator[Pool]:
     """A pool whose every statement is limited in time. Connects; raises what asyncpg raises."""
     statement_ms = int(settings.statement_timeout_seconds * 1000)
-    pool = await asyncpg.create_pool(
+    pool = await create_pool(
         url,
         min_size=settings.pool_min_size,
         max_size=settings.pool_max_size,

@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from middleware import Check, NotReadyError
 from service.adapters.postgres_migrations import MigrationError, pending_migrations
 from service.adapters.postgres_pool import borrowed
 from service.adapters.postgres_types import ABSENT, Pool, PoolConnection
-from service.lifecycle import Check, NotReadyError
 
 _SECONDS = 1.0
 

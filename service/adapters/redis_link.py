@@ -134,7 +134,9 @@ class _Patience:
 
 
 @asynccontextmanager
-async def open_redis(url: str) -> AsyncIterator[RedisLink]:
+async def open_redis(
+    url: str, observe: Callable[[Redis], None] = lambda client: None
+) -> AsyncIterator[RedisLink]:
     """A link that is watched; a Redis that is not there yet is a state, not an error."""
     pool = BlockingConnectionPool.from_url(
         url,
@@ -147,6 +149,7 @@ async def open_redis(url: str) -> AsyncIterator[RedisLink]:
         protocol=2,
     )
     client = Redis(connection_pool=pool)
+    observe(client)
     link = RedisLink(client)
     await link.check()
     try:

@@ -13,11 +13,15 @@ from random import Random
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from opentelemetry import propagate, trace
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from middleware import Drops, configured_tracing
 from service.demo.answers import Kind
 from service.demo.misbehaviour import MISBEHAVIOURS, Mode, behave
+from service.version import __version__
 
 DEFAULT_PORTS: dict[Kind, int] = {"reviews": 8101, "inventory": 8102}
 # For requests under way when the server ends; 0 would mean for ever.
@@ -96,7 +100,7 @@ def stand_in_app(kind: Kind) -> web.Application:
     """The stand-in as an application; its server has to cancel handlers whose client left."""
     stand_in = StandIn(kind)
     path = r"/products/{product_id:[0-9]{1,18}}" + ("/reviews" if kind == "reviews" else "")
-    app = web.Application(middlewares=[_json_errors])
+    app = web.Application(middlewares=[_traced, _json_errors])
     app.add_routes(
         [
             web.get(path, stand_in.answer, allow_head=False),
@@ -142,12 +146,23 @@ async def _serve_until_told(kind: Kind, host: str, port: int) -> None:
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
-    async with serve_stand_in(kind, host, port):
-        await told.wait()
+    with configured_tracing(Drops(CollectorRegistry()), kind, __version__):
+        async with serve_stand_in(kind, host, port):
+            await told.wait()
 
 
 async def _health(_: web.Request) -> web.Response:
     return web.json_response({"status": "healthy"})
+
+
+@web.middleware
+async def _traced(request: web.Request, handler: Handler) -> web.StreamResponse:
+    resource = request.match_info.route.resource
+    name = f"{request.method} {resource.canonical}" if resource else request.method
+    with trace.get_tracer(__name__).start_as_current_span(
+        name, context=propagate.extract(request.headers), kind=trace.SpanKind.SERVER
+    ):
+        return await handler(request)
 
 
 @web.middleware

@@ -5,9 +5,8 @@ from http import HTTPStatus
 from prometheus_client import Counter
 from starlette.exceptions import HTTPException
 
-from service.edge.asgi import ASGIApp, Message, Receive, Scope, Send
-from service.edge.problems import send_problem
-from service.edge.response_headers import request_id_of
+from middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from service.edge.problems import request_id_of, send_problem
 
 MAX_BODY_BYTES = 1024 * 1024
 _RETRY_AFTER = (b"retry-after", b"1")

@@ -4,7 +4,7 @@ import re
 
 from starlette.middleware.gzip import GZipMiddleware
 
-from service.edge.asgi import ASGIApp, Receive, Scope, Send
+from middleware.asgi import ASGIApp, Receive, Scope, Send
 
 GZIP_FROM_BYTES = 8 * 1024  # below, compressing costs more than it saves
 

@@ -1,6 +1,6 @@
 """HEAD wherever there is GET (RFC 9110): the same work, the same headers, no content."""
 
-from service.edge.asgi import ASGIApp, Message, Receive, Scope, Send
+from middleware.asgi import ASGIApp, Message, Receive, Scope, Send
 
 
 class HeadRequests:
@@ -14,9 +14,13 @@ class HeadRequests:
             await self.app(scope, receive, send)
             return
 
+        as_get = {**scope, "method": "GET"}
+
         async def send_without_body(message: Message) -> None:
             if message["type"] == "http.response.body":
                 message = {**message, "body": b""}
+            else:  # who observes the request looks into its own scope for what was matched
+                scope.update({**as_get, "method": "HEAD"})
             await send(message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+        await self.app(as_get, receive, send_without_body)

@@ -5,9 +5,14 @@ from typing import Any
 
 import orjson
 
-from service.edge.asgi import Send
+from middleware.asgi import Scope, Send
 
 _PROBLEM_JSON = (b"content-type", b"application/problem+json")
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the middleware gave it: the caller's if that is well-formed, else ours."""
+    return str(scope["state"]["request_id"])
 
 
 def problem_body(status: int, detail: str, request_id: str, **members: Any) -> bytes:

@@ -11,7 +11,7 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from service.edge.asgi import ASGIApp, Receive, Scope, Send
+from middleware.asgi import ASGIApp, Receive, Scope, Send
 from service.workers.slot import Slot
 from service.workers.worker import State, Worker
 

@@ -104,11 +104,11 @@ def running_service(folder: Path, **settings: str) -> Iterator[RunningService]:
 
 
 @contextmanager
-def running_stand_in(kind: str) -> Iterator[RunningStandIn]:
+def running_stand_in(kind: str, **settings: str) -> Iterator[RunningStandIn]:
     """A stand-in in a process of its own: one that is told to send without end needs a core."""
     port = free_port()
     arguments = ("stand-in", kind, "--port", str(port))
-    with subprocess.Popen(command(*arguments), env=environment_of()) as process:
+    with subprocess.Popen(command(*arguments), env=environment_of(**settings)) as process:
         try:
             stand_in = RunningStandIn(f"http://127.0.0.1:{port}")
             until(lambda: _answers(stand_in), f"the {kind} stand-in answers")

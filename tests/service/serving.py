@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from middleware.asgi import ASGIApp, Message, Scope
 from service.app import create_app
 from service.edge.access import RateLimiter
-from service.edge.asgi import ASGIApp, Message, Scope
 from service.products.domain import Product, ProductId
 from tests.fakes import FakeCatalog, FakeWorld, fake_settings, open_fake_adapters
 
@@ -89,7 +89,7 @@ def http_scope(method: str = "GET", headers: Iterable[tuple[bytes, bytes]] = ())
         "headers": list(headers),
         "client": ("127.0.0.1", 50_000),
         "server": ("127.0.0.1", 80),
-        "state": {},
+        "state": {"request_id": "the-request"},
     }
 
 

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from middleware import NotReadyError
 from service.adapters.postgres_migrations import shipped_migrations
 from service.adapters.postgres_pool import open_pool
 from service.adapters.postgres_readiness import readiness_checks
 from service.adapters.postgres_types import Pool
 from service.demo.embedded import EmbeddedPostgres
-from service.lifecycle import NotReadyError
 from service.settings import DatabaseSettings
 from tests.service.adapters.conftest import suspended
 

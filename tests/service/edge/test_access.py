@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from middleware.asgi import ASGIApp, Receive, Scope, Send
 from service.adapters.rate_limits import MovingWindowLimits
-from service.edge.asgi import ASGIApp, Receive, Scope, Send
 from tests.fakes import fake_settings
 from tests.service.serving import PRODUCT, UNKNOWN, app_of, client_of
 

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from middleware.asgi import Message
 from service.app import create_app
 from service.contracts import EnrichedProduct, Problem
-from service.edge.asgi import Message
 from service.products.domain import Reason
 from tests.fakes import (
     PATIENCE_SECONDS,

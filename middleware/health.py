@@ -24,8 +24,12 @@ class NotReadyError(Exception):
 
 
 @dataclass(slots=True)
-class Lifecycle:
-    """The event loop writes, the ops port's thread reads."""
+class Health:
+    """The event loop writes, the ops port's thread reads.
+
+    `checks` may be filled while the app starts; each is awaited on the app's loop when `/readyz` is
+    asked, and raises NotReadyError if the app should get no requests.
+    """
 
     phase: Phase = Phase.STARTING
     checks: Mapping[str, Check] = field(default_factory=dict)
@@ -34,13 +38,13 @@ class Lifecycle:
 
     async def beat(self) -> None:
         """Write down that the event loop is alive, until cancelled."""
+        self.loop = asyncio.get_running_loop()
         while True:
             self.beat_at = time.monotonic()
             await asyncio.sleep(_BEAT_SECONDS)
 
-    def serve(self, loop: asyncio.AbstractEventLoop, checks: Mapping[str, Check]) -> None:
-        """All is open: from here on `checks`, run on `loop`, say whether the process is ready."""
-        self.loop, self.checks = loop, checks
+    def serve(self) -> None:
+        """All is open: from here on the checks say whether the process is ready."""
         self.phase = Phase.SERVING
 
     def stop(self) -> None:

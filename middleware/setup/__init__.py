@@ -1,0 +1,1 @@
+"""What is set up once for the process, when the first Observability starts."""

@@ -1,0 +1,101 @@
+"""One log line per request, encoded and written off the request's path."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Protocol
+
+import structlog
+
+from ..exchange import Exchange
+from ..logs.identity import identity
+from ..websocket import INTERNAL_ERROR
+
+Encode = Callable[[dict[str, Any]], bytes]
+
+log = structlog.get_logger()
+
+
+class Lines(Protocol):
+    """Where lines go: a bounded queue that never blocks."""
+
+    def put(self, line: Callable[[], bytes], *, urgent: bool = False) -> None:
+        """Queue a line that is encoded when its turn comes."""
+
+
+class LogSignal:
+    """Writes `request_completed` to `lines`, in the format that `encode` gives.
+
+    At the level warning and above, only of requests that failed.
+    """
+
+    def __init__(self, lines: Lines, encode: Encode, level: str) -> None:
+        self._lines, self._encode = lines, encode
+        self._failed_ones, self._others = level != "critical", level in ("debug", "info")
+
+    def end(self, exchange: Exchange) -> None:
+        """Queue the line; who fails is heard at once."""
+        if exchange.status >= 500 and _failed(exchange.status):
+            if self._failed_ones:  # soon: Starlette answers first, and raises its error then
+                asyncio.get_running_loop().call_soon(self._put, exchange, True)
+        elif self._others:
+            self._put(exchange)
+
+    def _put(self, exchange: Exchange, urgent: bool = False) -> None:
+        self._lines.put(partial(self._line, exchange), urgent=urgent)
+
+    def fail(self, exchange: Exchange) -> None:
+        """Write down where it failed; the server does so, too, but not for which request."""
+        if not exchange.client_disconnected and isinstance(exchange.error, Exception):
+            log.error("request_failed", exc_info=exchange.error)
+
+    def _line(self, exchange: Exchange) -> bytes:
+        return self._encode(request_facts(exchange))
+
+
+def request_facts(exchange: Exchange) -> dict[str, Any]:
+    """The facts of a request that has ended, as its log line shows them."""
+    scope = exchange.scope
+    client, seconds = scope.get("client"), exchange.seconds
+    facts = {
+        "timestamp": datetime.fromtimestamp(exchange.started_ns / 1e9 + seconds, UTC),
+        "level": "error" if _failed(exchange.status) else "info",
+        "event": "request_completed",
+        "method": exchange.method,
+        "route": exchange.route,
+        "path": scope.get("path", ""),
+        "status": exchange.status,
+        "duration_ms": round(seconds * 1e3, 3),
+        "request_bytes": exchange.request_bytes,
+        "response_bytes": exchange.response_bytes,
+        "client": client[0] if client else None,
+        "user_agent": exchange.headers.get(b"user-agent", b"").decode("latin-1"),
+        **identity(exchange),
+        "sampled": exchange.sampled,
+    }
+    if exchange.server_timing:
+        facts["timings"] = timings(exchange.server_timing)
+    if exchange.client_disconnected:
+        facts["client_disconnected"] = True
+    if exchange.error is not None:
+        facts["error"] = type(exchange.error).__qualname__
+    return facts
+
+
+def timings(server_timing: bytes) -> dict[str, float]:
+    """Milliseconds by name, of a `Server-Timing` header."""
+    spent = {}
+    for entry in server_timing.decode("latin-1").split(","):
+        name, _, rest = entry.strip().partition(";")
+        _, _, milliseconds = rest.partition("dur=")
+        try:
+            spent[name] = float(milliseconds.partition(";")[0])
+        except ValueError:  # an entry without a duration
+            continue
+    return spent
+
+
+def _failed(status: int) -> bool:
+    """Of a response, or of a websocket, which is closed with 1000 and more."""
+    return 500 <= status < 600 or status == INTERNAL_ERROR

@@ -1,0 +1,83 @@
+"""The trace context that a request comes with, and the one that it goes on with unrecorded."""
+
+from random import getrandbits
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import TextMapPropagator
+from opentelemetry.trace import INVALID_SPAN_ID, NonRecordingSpan, SpanContext, TraceFlags
+
+from ..exchange import Exchange
+
+_FLAGS = slice(53, 55)  # of a traceparent header
+
+
+class Extraction:
+    """Reads what the propagator of the process reads; the exchange has read a plain traceparent."""
+
+    def __init__(self, propagator: TextMapPropagator) -> None:
+        self._propagator = propagator
+        self._own_ids = "traceparent" not in propagator.fields
+        self._always = self._own_ids or not propagator.fields <= {
+            "traceparent",
+            "tracestate",
+            "baggage",
+        }
+
+    def needed(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether a request carries more than the exchange has read."""
+        return self._always or b"tracestate" in headers or b"baggage" in headers
+
+    def extract(self, exchange: Exchange, context: Context) -> None:
+        """Give the exchange its parent."""
+        if self._own_ids and exchange.parent_span_id:
+            exchange.belong_to(getrandbits(128) or 1, exchange.span_id, sampled=False)
+            exchange.parent_span_id = 0
+        carrier = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in exchange.headers.items()
+        }
+        exchange.parent_context = context = self._propagator.extract(carrier, context)
+        parent = trace.get_current_span(context).get_span_context()
+        if parent.is_valid:
+            sampled = parent.trace_flags.sampled
+            exchange.belong_to(parent.trace_id, exchange.span_id, sampled=sampled)
+            exchange.parent_span_id = parent.span_id
+
+
+def parent_context(exchange: Exchange) -> Context:
+    """The context in which a request's own span starts."""
+    if exchange.parent_context is None:
+        exchange.parent_context = Context()
+        if exchange.parent_span_id:
+            flags = TraceFlags(int(exchange.headers[b"traceparent"][_FLAGS], 16))
+            parent = SpanContext(exchange.trace_id, exchange.parent_span_id, True, flags)
+            exchange.parent_context = trace.set_span_in_context(NonRecordingSpan(parent), Context())
+    return exchange.parent_context
+
+
+class UnrecordedSpan(NonRecordingSpan):
+    """The span of a request that is not traced: its context is made when somebody asks for it."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._made: SpanContext | None = None
+
+    def get_span_context(self) -> SpanContext:
+        """The ids that go on."""
+        if self._made is None:
+            self._made = self._make(self._exchange)
+        return self._made
+
+    def _make(self, exchange: Exchange) -> SpanContext:
+        parent = trace.get_current_span(parent_context(exchange)).get_span_context()
+        # Our ids are random, as the W3C's second flag promises; others may be something else.
+        promised = parent.trace_flags if parent.span_id != INVALID_SPAN_ID else _RANDOM
+        flags = TraceFlags((promised & _RANDOM) | exchange.sampled)
+        return SpanContext(exchange.trace_id, exchange.span_id, False, flags, parent.trace_state)
+
+    def __repr__(self) -> str:
+        return f"UnrecordedSpan({self.get_span_context()!r})"
+
+
+_RANDOM = TraceFlags.RANDOM_TRACE_ID

@@ -1,0 +1,142 @@
+"""One server span a request, if it is sampled; for all others a context with the right ids.
+
+The decision comes first. What is not sampled gets a context that records nothing and costs next to
+nothing, for logs, exemplars and the headers of outgoing calls.
+"""
+
+from contextvars import Token
+
+import structlog
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
+from opentelemetry.trace.propagation import _SPAN_KEY
+
+from ..asgi import ASGIApp
+from ..drops import Drops
+from ..exchange import Exchange
+from ..setup.identity import Decided, decided
+from ..setup.tracing import Tracing
+from .late_spans import LateSpans
+from .other_tracers import (
+    OpenTelemetryMiddleware,
+    call_learning_ids,
+    has_server_spans,
+    learn_ids,
+)
+from .sampling import gate_of
+from .server_span import end_span, server_tracer, start_span
+from .trace_context import Extraction, UnrecordedSpan
+
+log = structlog.get_logger()
+
+_DROP = SamplingResult(Decision.DROP)
+
+
+class TracingSignal:
+    """Decides what is traced; gives everything else its context.
+
+    Where somebody else makes the server spans, around us or below, they do, and we take their ids.
+    """
+
+    def __init__(
+        self, app: ASGIApp, tracing: Tracing, drops: Drops, *, slow_request_seconds: float
+    ) -> None:
+        self.traced_app = OpenTelemetryMiddleware(app)
+        self._app, self._drops = app, drops
+        self._tracer = server_tracer(tracing.provider) if tracing.exports else None
+        self._gate = None if tracing.sampler is None else gate_of(tracing.sampler.sampler)
+        self._late: LateSpans | None = None
+        if tracing.exports and tracing.sampler is not None:
+            self._late = LateSpans(tracing.provider, slow_request_seconds)
+        self._extraction = Extraction(tracing.propagator)
+        self._below = has_server_spans(app)
+        self._said = False
+        if self._below:
+            self._say("below")
+
+    def begin(self, exchange: Exchange) -> None:
+        """Decide; start the span of what is sampled."""
+        current = otel_context.get_current()
+        if current:
+            outer = trace.get_current_span(current)
+            if outer.get_span_context().is_valid:
+                self._adopt(exchange, outer)
+                return
+            exchange.parent_context = current
+        if current or self._extraction.needed(exchange.headers):
+            self._extraction.extract(exchange, current)
+        if self._below:
+            exchange.traced_elsewhere = True
+        elif self._tracer is not None:
+            self._start(exchange, self._tracer)
+
+    def _start(self, exchange: Exchange, tracer: trace.Tracer) -> None:
+        if self._gate is None:  # the provider decides
+            exchange.span = start_span(tracer, exchange)
+            learn_ids(exchange, exchange.span)
+            return
+        result = self._gate(exchange)
+        exchange.sampled = False
+        if result is not None:
+            token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
+            try:
+                exchange.span = start_span(tracer, exchange)
+                exchange.sampled = True
+            finally:
+                decided.reset(token)
+
+    def end(self, exchange: Exchange) -> None:
+        """End the span; leave one of what failed or was slow, even if it was not sampled."""
+        if exchange.status >= 500 and exchange.error is None:
+            exchange.awaits_error = True
+        else:
+            self._finish(exchange)
+
+    def _finish(self, exchange: Exchange) -> None:
+        if exchange.span is not None:
+            end_span(exchange.span, exchange)
+        elif self._late is not None and not exchange.traced_elsewhere:
+            self._late.end(exchange)
+
+    def attach(self, exchange: Exchange) -> Token[Context]:
+        """Make the request's context the current one."""
+        span = exchange.span or UnrecordedSpan(exchange)
+        if exchange.parent_context is None:
+            return otel_context.attach(Context({_SPAN_KEY: span}))
+        return otel_context.attach(trace.set_span_in_context(span, exchange.parent_context))
+
+    def detach(self, exchange: Exchange, token: Token[Context]) -> None:
+        """Take it back: the app has returned."""
+        otel_context.detach(token)
+        if exchange.awaits_error:
+            try:
+                self._finish(exchange)
+            except Exception:  # noqa: BLE001 - observability never breaks a request
+                self._drops.add("traces")
+
+    async def run(self, exchange: Exchange) -> None:
+        """Call the app of a request whose server span somebody else makes."""
+        if not self._below or trace.get_current_span().get_span_context().is_valid:
+            await self._app(exchange.scope, exchange.receive, exchange.send)
+        elif self._gate is None:
+            await call_learning_ids(self._app, exchange)
+        else:
+            result = self._gate(exchange) if self._tracer is not None else None
+            exchange.sampled = result is not None
+            token = decided.set(Decided(exchange.trace_id, exchange.span_id, result or _DROP))
+            try:
+                await self._app(exchange.scope, exchange.receive, exchange.send)
+            finally:
+                decided.reset(token)
+
+    def _adopt(self, exchange: Exchange, outer: trace.Span) -> None:
+        exchange.traced_elsewhere = True
+        learn_ids(exchange, outer)
+        self._say("around")
+
+    def _say(self, where: str) -> None:
+        if not self._said:
+            self._said = True
+            log.info("server_spans_found", where=where, effect="they are used, no others made")

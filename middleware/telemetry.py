@@ -1,0 +1,164 @@
+"""Everything that runs beside the requests: started once, stopped in reverse."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from .asgi import ASGIApp
+from .drops import Drops, Signal
+from .exchange import Exchange
+from .health import Health
+from .logs.configuration import configured_logs
+from .ops import OpsServer
+from .settings import Settings
+from .setup.clients import instrumented_clients
+from .setup.sentry import reporting
+from .setup.tracing import Tracing, configured_tracing
+from .signals.logs import LogSignal
+from .signals.metrics import ActiveRequests, MetricsSignal
+from .signals.sentry import SentrySignal
+from .signals.tracing import TracingSignal
+from .signals.websockets import WebSocketMetrics
+
+Moment = Callable[[Exchange], None]
+Moments = list[tuple[Signal, Moment]]
+
+
+class Telemetry:
+    """The signals of one application, and what carries them away.
+
+    Metrics go to `registry`, by default one of its own, which the ops port shows together with
+    prometheus_client's global one. May be entered more than once: the last to leave stops it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        registry: CollectorRegistry | None = None,
+        health: Health | None = None,
+        service_name: str | None = None,
+        service_version: str | None = None,
+        ops_listener: socket.socket | None = None,
+    ) -> None:
+        self._given = settings
+        self._service = (service_name, service_version)
+        self._ops_listener = ops_listener
+        self._shows_global = registry is None
+        self.registry = registry or CollectorRegistry()
+        self.health = health or Health()
+        self.in_flight: set[Exchange] = set()
+        self.drops = Drops(self.registry)
+        self._users = 0
+        self._metrics: tuple[MetricsSignal, WebSocketMetrics] | None = None
+        self._open = AsyncExitStack()
+        self._forget_signals()
+
+    async def __aenter__(self) -> Self:
+        self._users += 1
+        if self._users == 1:
+            try:
+                await self._start()
+            except BaseException:
+                self._users = 0
+                await self._open.aclose()
+                raise
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._users -= 1
+        if self._users == 0:
+            self._forget_signals()
+            await self._open.aclose()
+
+    def _forget_signals(self) -> None:
+        self.tracing: Tracing | None = None
+        self.begins: Moments = []
+        self.ends: Moments = []
+        self.failures: Moments = []
+        self.connects: Moments = []
+        self.closes: Moments = []
+
+    def tell(self, moments: Moments, exchange: Exchange) -> None:
+        """Have every signal take note; what one of them raises is counted, and goes no further."""
+        for signal, moment in moments:
+            try:
+                moment(exchange)
+            except Exception:  # noqa: BLE001 - observability never breaks a request
+                self.lose(signal)
+
+    def lose(self, signal: Signal) -> None:
+        """A piece of `signal` is lost."""
+        self.drops.add(signal)
+
+    def trace(self, app: ASGIApp) -> TracingSignal:
+        """The tracing of one wrapped `app`."""
+        assert self.tracing is not None
+        return TracingSignal(
+            app, self.tracing, self.drops, slow_request_seconds=self._switches.slow_request_seconds
+        )
+
+    async def _start(self) -> None:
+        settings = self._given or Settings()
+        switches = self._switches = settings.observability
+        drops = self.drops
+        self._open = AsyncExitStack()
+        await self._open.enter_async_context(_running(self.health.beat()))
+        if switches.logs:
+            self._start_logs(settings, drops)
+        if switches.traces:
+            self.tracing = self._open.enter_context(configured_tracing(drops, *self._service))
+            if self.tracing.exports:
+                self._open.enter_context(instrumented_clients(self.tracing.provider))
+        if switches.metrics:
+            self._start_metrics(switches.max_label_sets, drops)
+        if switches.sentry and settings.sentry_dsn is not None:
+            dsn = settings.sentry_dsn.get_secret_value()
+            reporter = self._open.enter_context(reporting(dsn, drops, release=self._service[1]))
+            self.failures.append(("sentry", SentrySignal(reporter).fail))
+        if switches.ops:
+            registries = [self.registry, REGISTRY] if self._shows_global else [self.registry]
+            self._open.enter_context(
+                OpsServer(settings, registries, self.health, self.in_flight, self._ops_listener)
+            )
+
+    def _start_logs(self, settings: Settings, drops: Drops) -> None:
+        logs = self._open.enter_context(
+            configured_logs(settings.log_level, settings.log_format, drops=drops)
+        )
+        signal = LogSignal(logs.pipe, logs.encode, settings.log_level)
+        self.ends.append(("logs", signal.end))
+        self.closes.append(("logs", signal.end))
+        self.failures.append(("logs", signal.fail))
+
+    def _start_metrics(self, max_label_sets: int, drops: Drops) -> None:
+        if self._metrics is None:  # what was counted before a stop is still there
+            self._metrics = (
+                MetricsSignal(self.registry, drops, max_label_sets=max_label_sets),
+                WebSocketMetrics(self.registry, drops, max_label_sets=max_label_sets),
+            )
+            self.registry.register(ActiveRequests(self.in_flight))
+        requests, websockets = self._metrics
+        self.ends.append(("metrics", requests.end))
+        self.connects.append(("metrics", websockets.begin))
+        self.closes.append(("metrics", websockets.end))
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name="observability")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
