@@ -20,10 +20,10 @@ from ..setup.identity import Decided, decided
 from ..setup.tracing import Tracing
 from .late_spans import LateSpans
 from .other_tracers import (
-    OpenTelemetryMiddleware,
     call_learning_ids,
     has_server_spans,
     learn_ids,
+    marked,
 )
 from .sampling import gate_of
 from .server_span import end_span, server_tracer, start_span
@@ -43,7 +43,7 @@ class TracingSignal:
     def __init__(
         self, app: ASGIApp, tracing: Tracing, drops: Drops, *, slow_request_seconds: float
     ) -> None:
-        self.traced_app = OpenTelemetryMiddleware(app)
+        self.traced_app = marked(app)
         self._app, self._drops = app, drops
         self._tracer = server_tracer(tracing.provider) if tracing.exports else None
         self._gate = None if tracing.sampler is None else gate_of(tracing.sampler.sampler)

@@ -82,20 +82,28 @@ def _is_request(line: dict[str, Any], trace_id: str) -> bool:
     return bool(line["event"] == "request_completed" and line["trace_id"] == trace_id)
 
 
-async def spoil(dsn: str, product_id: int) -> None:
-    """Give a product a date that Python has no value for."""
-    connection = await asyncpg.connect(dsn)
-    statement = "UPDATE products SET created_at = '20000-01-01' WHERE id = $1"
-    await connection.execute(statement, product_id)
-    await connection.close()
+@contextmanager
+def spoiled(dsn: str, product_id: int) -> Iterator[None]:
+    """A product with a date that Python has no value for, until the block is left."""
+
+    async def date(moment: str) -> None:
+        connection = await asyncpg.connect(dsn)
+        statement = f"UPDATE products SET created_at = {moment} WHERE id = $1"
+        await connection.execute(statement, product_id)
+        await connection.close()
+
+    asyncio.run(date("'20000-01-01'"))
+    try:
+        yield
+    finally:
+        asyncio.run(date("updated_at"))
 
 
 def test_a_request_that_fails_is_found_in_sentry_by_the_trace_id_of_its_response(
     world: World,
 ) -> None:
-    asyncio.run(spoil(world.settings["DATABASE_URL"], 12))
-
     with (
+        spoiled(world.settings["DATABASE_URL"], 12),
         receiving() as sentry,
         running_service(world.folder, **world.settings, SENTRY_DSN=sentry.dsn) as service,
     ):

@@ -98,7 +98,7 @@ async def test_coroutines_that_never_end_are_followed_for_a_while() -> None:
             await deeper(levels - 1)
         await asyncio.Event().wait()
 
-    assert (await place_of(lambda: deeper(500)))["function"].endswith("deeper")
+    assert (await place_of(lambda: deeper(300)))["function"].endswith("deeper")
 
 
 @pytest.mark.parametrize(
