@@ -220,10 +220,11 @@ async def test_everything_on_answers_the_same() -> None:
     settings = Settings(ops_port=0)
     with logged():
         app = Observability(hello, settings=settings)
-        async with running(app):
+        other = Observability(failing, telemetry=app.telemetry)
+        async with running(app), running(other):
             answer = await call(app, http_scope())
             with pytest.raises(ValueError, match="a fault of the app"):
-                await call(Observability(failing, telemetry=app.telemetry), http_scope())
+                await call(other, http_scope())
 
     assert (answer.status, answer.body) == (200, b"hello")
 
