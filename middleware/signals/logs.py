@@ -1,15 +1,13 @@
-"""One log line per request, encoded and written off the request's path."""
+"""One log line per request, written off the request's path."""
 
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Protocol
 
 import structlog
 
 from ..exchange import Exchange
-from ..logs.identity import identity
 from ..websocket import INTERNAL_ERROR
 
 Encode = Callable[[dict[str, Any]], bytes]
@@ -20,8 +18,8 @@ log = structlog.get_logger()
 class Lines(Protocol):
     """Where lines go: a bounded queue that never blocks."""
 
-    def put(self, line: Callable[[], bytes], *, urgent: bool = False) -> None:
-        """Queue a line that is encoded when its turn comes."""
+    def put(self, line: bytes, *, urgent: bool = False) -> None:
+        """Queue a line."""
 
 
 class LogSignal:
@@ -43,35 +41,36 @@ class LogSignal:
             self._put(exchange)
 
     def _put(self, exchange: Exchange, urgent: bool = False) -> None:
-        self._lines.put(partial(self._line, exchange), urgent=urgent)
+        # Encoded here: an exchange that waits in a queue grows old, and every old one makes the
+        # garbage collector's next full walk through the whole application come sooner.
+        self._lines.put(self._encode(request_facts(exchange)), urgent=urgent)
 
     def fail(self, exchange: Exchange) -> None:
         """Write down where it failed; the server does so, too, but not for which request."""
         if not exchange.client_disconnected and isinstance(exchange.error, Exception):
             log.error("request_failed", exc_info=exchange.error)
 
-    def _line(self, exchange: Exchange) -> bytes:
-        return self._encode(request_facts(exchange))
-
 
 def request_facts(exchange: Exchange) -> dict[str, Any]:
     """The facts of a request that has ended, as its log line shows them."""
     scope = exchange.scope
-    client, seconds = scope.get("client"), exchange.seconds
+    client, seconds, status = scope.get("client"), exchange.seconds, exchange.status
     facts = {
         "timestamp": datetime.fromtimestamp(exchange.started_ns / 1e9 + seconds, UTC),
-        "level": "error" if _failed(exchange.status) else "info",
+        "level": "error" if status >= 500 and _failed(status) else "info",
         "event": "request_completed",
         "method": exchange.method,
         "route": exchange.route,
         "path": scope.get("path", ""),
-        "status": exchange.status,
+        "status": status,
         "duration_ms": round(seconds * 1e3, 3),
         "request_bytes": exchange.request_bytes,
         "response_bytes": exchange.response_bytes,
         "client": client[0] if client else None,
         "user_agent": exchange.headers.get(b"user-agent", b"").decode("latin-1"),
-        **identity(exchange),
+        "request_id": exchange.request_id,
+        "trace_id": exchange.trace_hex,
+        "span_id": f"{exchange.span_id:016x}",
         "sampled": exchange.sampled,
     }
     if exchange.server_timing:
