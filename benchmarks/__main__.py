@@ -16,11 +16,13 @@ from benchmarks.scenarios import Scenarios, Setup
 from benchmarks.scenarios.cached_cpu import cached_cpu
 from benchmarks.scenarios.capacity import capacity
 from benchmarks.scenarios.latency import latency
+from benchmarks.scenarios.telemetry import telemetry
 from benchmarks.scenarios.users import users
 
 SCENARIOS: Scenarios = {
     "latency": latency,
     "cached_cpu": cached_cpu,
+    "telemetry": telemetry,
     "capacity": capacity,
     "users": users,
 }

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.installation import EXPRESS, node_program, peer_program
 from benchmarks.programs import module
@@ -61,6 +61,7 @@ OURS = Contestant(
     uncached={"CACHE__TTL_SECONDS": "1", "CACHE__STALE_SECONDS": "1"},
     cached={"CACHE__TTL_SECONDS": str(CACHE_SECONDS)},
 )
+SILENT = replace(OURS, name="Stallscope, signals off")
 BARE = Contestant("bare FastAPI", _uvicorn("benchmarks.peers.bare:app"), {}, {})
 FLASK = Contestant("Flask", _gunicorn("benchmarks.peers.flask_app.app:app"), {}, _PEER_CACHED)
 DJANGO = Contestant(

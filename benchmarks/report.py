@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from benchmarks.contestants import ALL, BARE, OURS
+from benchmarks.contestants import ALL, BARE, OURS, SILENT
 from benchmarks.load_run import late_runs, load_averages
 from benchmarks.measure import Measure, ratio
 
@@ -21,7 +21,7 @@ VERDICTS = {True: "yes", False: "**no**", None: ""}
 def as_markdown(measures: Sequence[Measure], settings: str) -> str:
     """When, where and how, then the table."""
     seen = {name for measure in measures for name in measure.values}
-    names = [each.name for each in (OURS, BARE, *ALL[1:]) if each.name in seen]
+    names = [each.name for each in (OURS, SILENT, BARE, *ALL[1:]) if each.name in seen]
     head = ["", *names, "criterion", "holds"]
     rows = table(head, [_row(measure, names) for measure in measures])
     late = f"Runs in which the generator itself was late: {len(late_runs)}; {busy(load_averages)}."

@@ -6,8 +6,9 @@ import math
 import select
 import signal
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import asyncpg
 import structlog
@@ -19,6 +20,9 @@ from service.app import create_app, telemetry_of
 from service.http_protocol import BoundedHttpProtocol
 from service.listeners import StartError, bind
 from service.settings import Settings
+
+if sys.platform != "win32":
+    import resource
 
 log = structlog.get_logger()
 
@@ -37,6 +41,7 @@ async def serve(settings: Settings, inherited: socket.socket | None = None) -> N
     `inherited` is a socket to serve instead of HOST and PORT, and not ours alone: who queues there
     when we stop may be answered by somebody else.
     """
+    _allow_connections()
     with (
         inherited or bind("PORT", settings.host, settings.port) as listener,
         bind("OPS_PORT", settings.ops_host, settings.ops_port) as ops_listener,
@@ -107,6 +112,14 @@ class GracefulServer(uvicorn.Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+
+
+def _allow_connections() -> None:
+    """As many descriptors as there may be: a process starts with 1,024, and has more users."""
+    if sys.platform != "win32":
+        _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):  # macOS says "infinite", and does not mean it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
 
 def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:

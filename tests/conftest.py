@@ -6,6 +6,7 @@ The servers start when a test first asks for them, one each per xdist worker.
 import asyncio
 import http.client
 import json
+import resource
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
@@ -26,8 +27,11 @@ from service.demo.stand_ins import serve_stand_in
 
 
 def pytest_configure() -> None:
-    """Let children hear Ctrl-C, also where pytest runs as a shell's background job."""
+    """Let children hear Ctrl-C, also from a background job, and us open enough connections."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # 1,000 users at once are as many connections; an ordinary user's limit is 1,024.
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
 
 
 _TEMPLATE = "template_products"
