@@ -1,6 +1,7 @@
 """Everything that runs beside the requests: started once, stopped in reverse."""
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,7 @@ from .ops import OpsServer
 from .settings import Settings
 from .setup.clients import instrumented_clients
 from .setup.sentry import reporting
-from .setup.tracing import Tracing, configured_tracing
+from .setup.tracing import Tracing, configured_tracing, resource_of
 from .signals.logs import LogSignal
 from .signals.metrics import ActiveRequests, MetricsSignal
 from .signals.sentry import SentrySignal
@@ -95,11 +96,7 @@ class Telemetry:
             try:
                 moment(exchange)
             except Exception:  # noqa: BLE001 - observability never breaks a request
-                self.lose(signal)
-
-    def lose(self, signal: Signal) -> None:
-        """A piece of `signal` is lost."""
-        self.drops.add(signal)
+                self.drops.add(signal)
 
     def trace(self, app: ASGIApp) -> TracingSignal:
         """The tracing of one wrapped `app`."""
@@ -148,6 +145,9 @@ class Telemetry:
                 WebSocketMetrics(self.registry, drops, max_label_sets=max_label_sets),
             )
             self.registry.register(ActiveRequests(self.in_flight))
+            resource = resource_of(*self._service).attributes
+            labels = {re.sub(r"\W", "_", name): str(value) for name, value in resource.items()}
+            self.registry.set_target_info(labels)
         requests, websockets = self._metrics
         self.ends.append(("metrics", requests.end))
         self.connects.append(("metrics", websockets.begin))

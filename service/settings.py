@@ -17,7 +17,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode
 from redis.asyncio.connection import parse_url
 
 import middleware
@@ -98,14 +98,7 @@ class CacheSettings(_Group):
 class DatabaseAddress(BaseSettings):
     """All that a migration needs; every field is the environment variable of that name."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_ignore_empty=True,
-        env_nested_delimiter="__",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,  # URLs carry passwords
-    )
+    model_config = middleware.Settings.model_config  # it hides input: URLs carry passwords
 
     database_url: DatabaseUrl
 

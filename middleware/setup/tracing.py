@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import structlog
 from opentelemetry import trace
@@ -87,7 +88,7 @@ def _export(
 ) -> OwnProvider | None:
     global _own  # noqa: PLW0603
     try:
-        own = _own or OwnProvider(_resource(service_name, service_version))
+        own = _own or OwnProvider(resource_of(service_name, service_version))
         own.processor.start(exporter, drops)
     except ValueError as error:  # a wrong setting must not keep the service down
         log.warning("traces_not_exported", error=str(error))
@@ -99,13 +100,19 @@ def _export(
     return own
 
 
-def _resource(service_name: str | None, service_version: str | None) -> Resource:
-    ours = {"service.instance.id": str(uuid.uuid4())}
+@cache
+def _instance_id() -> str:
+    """One per process, so that spans and `target_info` speak of the same."""
+    return str(uuid.uuid4())
+
+
+def resource_of(service_name: str | None, service_version: str | None) -> Resource:
+    """What runs here, in OpenTelemetry's terms; what `OTEL_*` says of it has the last word."""
+    ours = {"service.instance.id": _instance_id()}
     if service_name:
         ours["service.name"] = service_name
     if service_version:
         ours["service.version"] = service_version
-    # OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES have the last word.
     detected = Resource.create()
     said = {
         key: value
