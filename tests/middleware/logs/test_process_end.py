@@ -113,6 +113,25 @@ for number in range(2000, 2020):
     assert sorted(numbers(done)) == [*range(1000), *range(2000, 2020)]
 
 
+def test_processes_that_fill_one_pipe_tear_no_line_of_each_other() -> None:
+    program = """
+import os, sys
+from middleware.logs.outlet import Outlet
+name = b"c" if os.fork() else b"p"
+lost = Outlet(1).write(b"".join(name * length + b"\\n" for length in range(1, 1000)))
+sys.exit(lost)
+"""
+    reading, writing = os.pipe()
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=writing) as both:
+        os.close(writing)
+        read = b"".join(iter(lambda: os.read(reading, 700), b""))
+    os.close(reading)
+
+    assert both.returncode == 0
+    assert sorted(map(len, read.split())) == sorted([*range(1, 1000)] * 2)
+    assert all(len(set(line)) == 1 for line in read.split())
+
+
 def test_a_line_torn_by_a_full_disk_is_finished_when_there_is_room(tmp_path: Path) -> None:
     file = tmp_path / "log"
     program = f"""
