@@ -1,0 +1,1 @@
+"""Who blocks the event loop, while it is still blocked."""

@@ -1,0 +1,79 @@
+"""What the clocks and the witnesses say, in; the cause of a stall, out."""
+
+from dataclasses import dataclass
+
+from .record import Cause
+
+# A GIL wait wakes up every 5 ms to ask again (sys.setswitchinterval); a lock's does not.
+_POLLS_PER_SECOND = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Of the time in which the loop could not run. In seconds; 0 where the system does not say."""
+
+    seconds: float
+    threshold_seconds: float
+    on_cpu: float = 0.0  # CPU time of the loop's thread
+    run_queue: float = 0.0  # in which it could have run, and got no CPU
+    throttled: float = 0.0  # in which the cgroup's quota was used up
+    gc: float = 0.0
+    other_cpu: float = 0.0  # of the process' other threads
+    stopped: bool = False  # SIGSTOP, a debugger, a freezer: nothing of the process ran
+    gil_wait: float = 0.0  # the longest time in which the watchdog waited for the GIL
+    gil_owner: str | None = None  # "loop", "other": as seen from outside
+    gil_polls_per_second: float = 0.0  # of the loop's thread: its voluntary context switches
+    idle: bool = False  # whoever looked saw the loop wait for events
+    longest_callback: float | None = None  # at least; None: nobody could tell callbacks apart
+    samples: int = 0
+
+
+def classify(evidence: Evidence) -> Cause:
+    """First what is nobody's fault, then whose it is not, then what the loop's thread did."""
+    return _from_outside(evidence) or _beside_the_loop(evidence) or _of_the_loop(evidence)
+
+
+def _from_outside(evidence: Evidence) -> Cause | None:
+    if evidence.stopped:
+        return Cause.PROCESS_STOPPED
+    # Without what the host took, would it still be a stall?
+    limit = evidence.threshold_seconds
+    if evidence.throttled > 0 and evidence.seconds - evidence.throttled < limit:
+        return Cause.CGROUP_THROTTLED
+    if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:
+        return Cause.CPU_STARVED
+    if evidence.seconds - evidence.run_queue - evidence.throttled < limit:
+        return Cause.CGROUP_THROTTLED
+    return None
+
+
+def _beside_the_loop(evidence: Evidence) -> Cause | None:
+    own = evidence.seconds - evidence.run_queue - evidence.throttled
+    if evidence.gc >= own / 2:
+        return Cause.GC_PAUSE
+    if evidence.gil_owner == "other" or _lost_to_other_threads(evidence, own):
+        return Cause.GIL_WAIT_OTHER_THREAD
+    if evidence.idle or (not evidence.samples and evidence.gil_owner is None):
+        return Cause.UNKNOWN
+    longest = evidence.longest_callback
+    if longest is not None and longest < evidence.threshold_seconds:
+        return Cause.LOOP_SATURATED
+    return None
+
+
+def _lost_to_other_threads(evidence: Evidence, own: float) -> bool:
+    waits = evidence.gil_wait >= own / 2 or evidence.gil_polls_per_second >= _POLLS_PER_SECOND
+    return (
+        evidence.gil_owner is None
+        and waits
+        and evidence.on_cpu < own / 2
+        and evidence.other_cpu >= own / 2
+    )
+
+
+def _of_the_loop(evidence: Evidence) -> Cause:
+    own = evidence.seconds - evidence.run_queue - evidence.throttled
+    held = evidence.gil_wait >= own / 2 or evidence.gil_owner == "loop"
+    if evidence.on_cpu >= own / 2:
+        return Cause.CPU_GIL_HELD if held else Cause.CPU
+    return Cause.GIL_HELD_OFF_CPU if held else Cause.BLOCKING_CALL

@@ -1,0 +1,1 @@
+"""A stall, told: to Prometheus, the log, the traces and Sentry."""
