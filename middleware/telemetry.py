@@ -6,7 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -25,6 +25,15 @@ from .signals.metrics import ActiveRequests, MetricsSignal
 from .signals.sentry import SentrySignal
 from .signals.tracing import TracingSignal
 from .signals.websockets import WebSocketMetrics
+from .stall import StallDetector
+from .stall.history import StallHistory
+from .stall.report.log_lines import StallLines
+from .stall.report.metrics import StallMetrics
+from .stall.report.sentry import StallReports
+from .stall.report.spans import StallSpans
+
+if TYPE_CHECKING:
+    from .setup.sentry_client import Reporter
 
 Moment = Callable[[Exchange], None]
 Moments = list[tuple[Signal, Moment]]
@@ -54,9 +63,11 @@ class Telemetry:
         self.registry = registry or CollectorRegistry()
         self.health = health or Health()
         self.in_flight: set[Exchange] = set()
+        self.stalls = StallHistory()
         self.drops = Drops(self.registry)
         self._users = 0
         self._metrics: tuple[MetricsSignal, WebSocketMetrics] | None = None
+        self._stall_metrics: StallMetrics | None = None
         self._open = AsyncExitStack()
         self._forget_signals()
 
@@ -119,15 +130,24 @@ class Telemetry:
                 self._open.enter_context(instrumented_clients(self.tracing.provider))
         if switches.metrics:
             self._start_metrics(switches.max_label_sets, drops)
+        reporter = None
         if switches.sentry and settings.sentry_dsn is not None:
             dsn = settings.sentry_dsn.get_secret_value()
             reporter = self._open.enter_context(reporting(dsn, drops, release=self._service[1]))
             self.failures.append(("sentry", SentrySignal(reporter).fail))
+        if switches.stalls:
+            await self._start_stalls(settings, reporter)
         if switches.ops:
-            registries = [self.registry, REGISTRY] if self._shows_global else [self.registry]
-            self._open.enter_context(
-                OpsServer(settings, registries, self.health, self.in_flight, self._ops_listener)
+            self._start_ops(settings)
+
+    def _start_ops(self, settings: Settings) -> None:
+        registries = [self.registry, REGISTRY] if self._shows_global else [self.registry]
+        history = self.stalls if settings.observability.stalls else None
+        self._open.enter_context(
+            OpsServer(
+                settings, registries, self.health, self.in_flight, self._ops_listener, history
             )
+        )
 
     def _start_logs(self, settings: Settings, drops: Drops) -> None:
         logs = self._open.enter_context(
@@ -148,10 +168,36 @@ class Telemetry:
             resource = resource_of(*self._service).attributes
             labels = {re.sub(r"\W", "_", name): str(value) for name, value in resource.items()}
             self.registry.set_target_info(labels)
+            self._stall_metrics = StallMetrics(self.registry, drops)
         requests, websockets = self._metrics
         self.ends.append(("metrics", requests.end))
         self.connects.append(("metrics", websockets.begin))
         self.closes.append(("metrics", websockets.end))
+
+
+    async def _start_stalls(self, settings: Settings, reporter: "Reporter | None") -> None:
+        metrics = self._stall_metrics
+        detector = StallDetector(
+            settings.stall,
+            self.stalls,
+            self.drops,
+            in_flight=self.in_flight,
+            observe_delay=metrics.delay.observe if metrics is not None else None,
+        )
+        listeners = detector.listeners
+        if metrics is not None:
+            listeners.append(metrics)
+        if settings.observability.logs:
+            listeners.append(StallLines())
+        if self.tracing is not None and self.tracing.exports:
+            listeners.append(StallSpans(self.tracing.provider))
+        if reporter is not None:
+            suppressed = metrics.reports_suppressed.inc if metrics is not None else int
+            listeners.append(StallReports(reporter.report, suppressed, detector.territory))
+        await self._open.enter_async_context(detector)
+        if metrics is not None:
+            self._open.callback(metrics.loop.show, None, None)
+            metrics.loop.show(detector.usage, self.stalls)
 
 
 @asynccontextmanager

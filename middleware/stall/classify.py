@@ -27,6 +27,11 @@ class Evidence:
     longest_callback: float | None = None  # at least; None: nobody could tell callbacks apart
     samples: int = 0
 
+    @property
+    def own(self) -> float:
+        """What is left of the time without what the host took."""
+        return max(0.0, self.seconds - self.run_queue - self.throttled)
+
 
 def classify(evidence: Evidence) -> Cause:
     """First what is nobody's fault, then whose it is not, then what the loop's thread did."""
@@ -42,16 +47,15 @@ def _from_outside(evidence: Evidence) -> Cause | None:
         return Cause.CGROUP_THROTTLED
     if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:
         return Cause.CPU_STARVED
-    if evidence.seconds - evidence.run_queue - evidence.throttled < limit:
+    if evidence.own < limit:
         return Cause.CGROUP_THROTTLED
     return None
 
 
 def _beside_the_loop(evidence: Evidence) -> Cause | None:
-    own = evidence.seconds - evidence.run_queue - evidence.throttled
-    if evidence.gc >= own / 2:
+    if evidence.gc >= evidence.own / 2:
         return Cause.GC_PAUSE
-    if evidence.gil_owner == "other" or _lost_to_other_threads(evidence, own):
+    if _lost_to_other_threads(evidence):
         return Cause.GIL_WAIT_OTHER_THREAD
     if evidence.idle or (not evidence.samples and evidence.gil_owner is None):
         return Cause.UNKNOWN
@@ -61,18 +65,16 @@ def _beside_the_loop(evidence: Evidence) -> Cause | None:
     return None
 
 
-def _lost_to_other_threads(evidence: Evidence, own: float) -> bool:
+def _lost_to_other_threads(evidence: Evidence) -> bool:
+    own = evidence.own
+    if evidence.on_cpu >= own / 2 or evidence.gil_owner is not None:
+        return evidence.on_cpu < own / 2 and evidence.gil_owner == "other"
     waits = evidence.gil_wait >= own / 2 or evidence.gil_polls_per_second >= _POLLS_PER_SECOND
-    return (
-        evidence.gil_owner is None
-        and waits
-        and evidence.on_cpu < own / 2
-        and evidence.other_cpu >= own / 2
-    )
+    return waits and evidence.other_cpu >= own / 2
 
 
 def _of_the_loop(evidence: Evidence) -> Cause:
-    own = evidence.seconds - evidence.run_queue - evidence.throttled
+    own = evidence.own
     held = evidence.gil_wait >= own / 2 or evidence.gil_owner == "loop"
     if evidence.on_cpu >= own / 2:
         return Cause.CPU_GIL_HELD if held else Cause.CPU

@@ -10,11 +10,12 @@ from os.path import dirname, join, relpath, sep
 from .record import Frame, Stack
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Territory:
     """Whose code a file is: found by where it lies.
 
-    `application` are folders that belong to the application although they are installed.
+    `application` are places that belong to the application although they are installed: learnt
+    from the requests' endpoints.
     """
 
     ours: str
@@ -29,6 +30,13 @@ class Territory:
         packages = {sysconfig.get_path(each) + sep for each in ("purelib", "platlib")}
         ours = dirname(dirname(__file__)) + sep
         return cls(ours, tuple(sorted(libraries)), tuple(sorted(packages)))
+
+    def learn(self, place: str) -> bool:
+        """Take note of a place of the application; whether that is news."""
+        if not self.is_installed(place) or place.startswith(self.application or "\0"):
+            return False
+        self.application = (*self.application, place)
+        return True
 
     def is_application(self, file: str) -> bool:
         """Whether `file` is neither ours, nor the standard library's, nor installed."""

@@ -17,7 +17,8 @@ _FIELDS = (
     "gc_ns",
     "process_cpu_ns",
     "sequence",
-    # Whichever thread collects garbage, while it does; else 0.
+    # Whichever thread collects garbage: how long in all; and since when, else 0.
+    "collected_ns",
     "collecting_since_ns",
     # Who the loop's thread is, once it has begun to beat; 0 when nobody beats (any more).
     "loop_thread",

@@ -3,6 +3,7 @@
 Imports little: the sidecar, which has to stay small, uses it, too.
 """
 
+import time
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from itertools import islice
@@ -119,9 +120,23 @@ class Stall:
             del facts[inner]
         if self.culprit is not None:
             facts["culprit"] = {**asdict(self.culprit), "source_line": self.culprit.source_line}
-        facts["victims"] = [asdict(victim) for victim in self.victims]
+        facts["victims"] = [
+            {**asdict(victim), "lost_seconds": round(victim.lost_seconds, 6)}
+            for victim in self.victims
+        ]
         facts["stack"] = [asdict(frame) for frame in self.stack]
         return {
             name: round(fact, 6) if isinstance(fact, float) else fact
             for name, fact in facts.items()
         }
+
+
+def stall_id(pid: int, due_ns: int) -> str:
+    """The same, whoever sees the stall: it begins when a beat is due."""
+    return f"{pid:x}-{due_ns:x}"
+
+
+def wall_time(monotonic_ns: int) -> str:
+    """When that was: ISO 8601, UTC."""
+    seconds, rest = divmod(time.time_ns() - time.monotonic_ns() + monotonic_ns, 10**9)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest // 1000:06d}Z"

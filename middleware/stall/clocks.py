@@ -1,0 +1,106 @@
+"""What the system says of one thread, of the process and of its cgroup; 0 where it says nothing."""
+
+import os
+import threading
+import time
+from contextlib import suppress
+
+from .sidecar.system_calls import system_call_of
+
+_RESOLVE_EVERY_NS = 5_000_000_000
+
+
+class ThreadClock:
+    """CPU time, wait for a CPU and system call of the thread that made it, read from any thread."""
+
+    def __init__(self) -> None:
+        self.native_id = threading.get_native_id()
+        # Asked for by a thread of itself: of one that has ended, the C library may crash.
+        get_clock = getattr(time, "pthread_getcpuclockid", None)
+        self._clock = get_clock(threading.get_ident()) if get_clock else None
+        self._files = {
+            name: _open(f"/proc/self/task/{self.native_id}/{name}")
+            for name in ("schedstat", "syscall", "status")
+        }
+
+    def on_cpu_ns(self) -> int:
+        """CPU time so far; where only a thread itself may ask, 0 for the others."""
+        if self._clock is not None:
+            with suppress(OSError):  # the thread has ended
+                return time.clock_gettime_ns(self._clock)
+        return time.thread_time_ns() if threading.get_native_id() == self.native_id else 0
+
+    def run_queue_ns(self) -> int:
+        """Time so far in which the thread could have run and had no CPU."""
+        numbers = self._read("schedstat").split()
+        return int(numbers[1]) if len(numbers) > 1 else 0
+
+    def system_call(self) -> str | None:
+        """The one that it is in now."""
+        return system_call_of(self._read("syscall").decode())
+
+    def voluntary_switches(self) -> int:
+        """How often it has given its CPU away so far, to wait for something."""
+        _, _, rest = self._read("status").partition(b"\nvoluntary_ctxt_switches:")
+        return int(rest.split(maxsplit=1)[0]) if rest else 0
+
+    def close(self) -> None:
+        """Give the descriptors back."""
+        for descriptor in self._files.values():
+            if descriptor is not None:
+                os.close(descriptor)
+        self._files = {}
+
+    def _read(self, name: str) -> bytes:
+        descriptor = self._files.get(name)
+        if descriptor is None:
+            return b""
+        try:
+            return os.pread(descriptor, 4096, 0)
+        except OSError:  # the thread has ended
+            return b""
+
+
+class CgroupClock:
+    """Time in which the quota of the process' cgroup was used up."""
+
+    def __init__(self) -> None:
+        self._file: str | None = None
+        self._resolved_ns = -_RESOLVE_EVERY_NS
+
+    def throttled_ns(self) -> int:
+        """So far, as versions 1 and 2 count it."""
+        now = time.monotonic_ns()
+        if now - self._resolved_ns >= _RESOLVE_EVERY_NS:  # a process may be moved
+            self._file, self._resolved_ns = _cpu_stat(), now
+        if self._file is None:
+            return 0
+        try:
+            with open(self._file) as file:
+                numbers = dict(line.split() for line in file)
+        except (OSError, ValueError):
+            self._file = None
+            return 0
+        return int(numbers.get("throttled_time", 0)) or int(numbers.get("throttled_usec", 0)) * 1000
+
+
+def _cpu_stat() -> str | None:
+    with suppress(OSError), open("/proc/self/cgroup") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            if not controllers or "cpu" in controllers.split(","):
+                # In a container of its own namespace, the path is not below the mount.
+                for folder in (
+                    f"/sys/fs/cgroup/{controllers}{path}",
+                    f"/sys/fs/cgroup/{controllers}",
+                ):
+                    if os.path.exists(f"{folder}/cpu.stat"):
+                        return f"{folder}/cpu.stat"
+    return None
+
+
+def _open(path: str) -> int | None:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None

@@ -1,0 +1,92 @@
+"""On the loop: writes down, again and again, that the loop is alive."""
+
+import asyncio
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+from .clocks import ThreadClock
+from .garbage import GarbageClock
+from .pulse import Beat, Pulse
+
+_MOST_LATE = 1000  # beats that the watchdog has not heard of
+
+
+class Heartbeat:
+    """Beats until stopped. `late` has the pairs of beats with more than a threshold in between."""
+
+    def __init__(
+        self,
+        pulse: Pulse,
+        garbage: GarbageClock,
+        seconds: float,
+        threshold_seconds: float,
+        observe_delay: Callable[[float], None] | None,
+    ) -> None:
+        self.pulse, self.garbage = pulse, garbage
+        self._seconds = seconds
+        self._period_ns, self._threshold_ns = int(seconds * 1e9), int(threshold_seconds * 1e9)
+        self._observe_delay = observe_delay
+        self._timer: asyncio.TimerHandle | None = None
+        self.late: deque[tuple[Beat, Beat]] = deque(maxlen=_MOST_LATE)
+        self.longest_delay_ns = 0  # since somebody has set it back
+
+    def start(self) -> None:
+        """Begin to beat. Called on the loop's thread, while the loop runs."""
+        self.loop = asyncio.get_running_loop()
+        self.clock = ThreadClock()
+        self.last = self._now(0)
+        self.pulse.write_beat(self.last)
+        self.pulse["loop_thread"] = self.clock.native_id
+        self._timer = self.loop.call_later(self._seconds, self._beat)
+
+    def stop(self) -> None:
+        """Beat no more."""
+        self.pulse["loop_thread"] = 0
+        if self._timer is not None:
+            self._timer.cancel()
+        self.clock.close()
+
+    def _now(self, sequence: int) -> Beat:
+        now = time.monotonic_ns()
+        return Beat(
+            now,
+            now + self._period_ns,
+            self.clock.on_cpu_ns(),
+            self.clock.run_queue_ns(),
+            self.garbage.total_ns,
+            time.process_time_ns(),
+            sequence,
+        )
+
+    def _beat(self) -> None:
+        last, beat = self.last, self._now(self.last.sequence + 1)
+        self.pulse.write_beat(beat)
+        self.last = beat
+        delay_ns = beat.at_ns - last.due_ns
+        if delay_ns > self._threshold_ns:
+            self.late.append((last, beat))
+        self.longest_delay_ns = max(delay_ns, self.longest_delay_ns)
+        self._timer = self.loop.call_later(self._seconds, self._beat)
+        if self._observe_delay is not None:
+            self._observe_delay(max(delay_ns, 0) / 1e9)
+
+
+async def runner_of_the_loop() -> frozenset[CodeType]:
+    """The functions below every callback of the running loop: its own, and who runs it."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[frozenset[CodeType]] = loop.create_future()
+
+    def look() -> None:
+        frame: Any = sys._getframe().f_back
+        codes = set()
+        while frame is not None:
+            codes.add(frame.f_code)
+            frame = frame.f_back
+        found.set_result(frozenset(codes))
+
+    loop.call_soon(look)
+    return await found

@@ -1,0 +1,1 @@
+"""A child process that watches from outside the GIL. What it imports itself is kept small."""
