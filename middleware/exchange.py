@@ -62,13 +62,15 @@ class Exchange:
         self.scope = scope
         method = scope.get("method", "GET")  # a websocket's handshake has none in ASGI, and is one
         self.method: str = method if method in METHODS else OTHER_METHOD
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = headers
         self._receive, self._send, self._when_ended = receive, send, when_ended
         self.task = asyncio.current_task()
-        self.span_id = getrandbits(64) or 1
-        self.trace_id = getrandbits(128) or 1
-        self.request_id = self.trace_hex = f"{self.trace_id:032x}"
-        if b"traceparent" in self.headers or b"x-request-id" in self.headers:
+        self.span_id = span_id = getrandbits(64) or 1
+        self.trace_id = trace_id = getrandbits(128) or 1
+        self.span_hex = f"{span_id:016x}"
+        self.request_id = self.trace_hex = f"{trace_id:032x}"
+        if b"traceparent" in headers or b"x-request-id" in headers:
             self._read_identity()
 
     def _read_identity(self) -> None:
@@ -88,18 +90,18 @@ class Exchange:
 
     def own_headers(self) -> Headers:
         """`X-Request-ID`, `traceresponse`, and where the time went until now."""
-        trace = f"00-{self.trace_hex}-{self.span_id:016x}-0{self.sampled:d}"
-        spent_ms = (perf_counter() - self.started) * 1e3
+        trace = f"00-{self.trace_hex}-{self.span_hex}-0{self.sampled:d}"
+        spent = f"total;dur={(perf_counter() - self.started) * 1e3:.3f}"
         return [
             (b"x-request-id", self.request_id.encode()),
             (b"traceresponse", trace.encode()),
-            (b"server-timing", b"total;dur=%.3f" % spent_ms),
+            (b"server-timing", spent.encode()),
         ]
 
     def belong_to(self, trace_id: int, span_id: int, *, sampled: bool) -> None:
         """Have the ids of a span that somebody else has started for this request."""
         self.trace_id, self.span_id, self.sampled = trace_id, span_id, sampled
-        self.trace_hex = f"{trace_id:032x}"
+        self.trace_hex, self.span_hex = f"{trace_id:032x}", f"{span_id:016x}"
 
     async def receive(self) -> Message:
         """What the app calls as `receive`."""

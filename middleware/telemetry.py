@@ -174,7 +174,6 @@ class Telemetry:
         self.connects.append(("metrics", websockets.begin))
         self.closes.append(("metrics", websockets.end))
 
-
     async def _start_stalls(self, settings: Settings, reporter: "Reporter | None") -> None:
         metrics = self._stall_metrics
         detector = StallDetector(

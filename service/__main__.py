@@ -56,6 +56,16 @@ def _parser() -> argparse.ArgumentParser:
     stand_in.add_argument("--port", type=int, help="8101 for reviews, 8102 for inventory")
     stand_in.set_defaults(command=_stand_in)
 
+    stalls = commands.add_parser("stalls", help="what blocked a running service's event loop")
+    stalls.add_argument(
+        "url", nargs="?", default="http://127.0.0.1:9464", metavar="URL", help="of its ops port"
+    )
+    stalls.add_argument("--id", help="one stall, with its explanation and its stack")
+    stalls.add_argument("--follow", action="store_true", help="print new ones as they come")
+    stalls.add_argument("--json", action="store_true", help="print JSON")
+    stalls.add_argument("--token", help="the ops port's; else OPS_TOKEN from the environment")
+    stalls.set_defaults(command=_stalls)
+
     openapi = commands.add_parser("openapi", help="print the OpenAPI document")
     openapi.set_defaults(command=_openapi)
     return parser
@@ -176,6 +186,28 @@ def _stand_in(options: argparse.Namespace) -> int:
     from service.demo.stand_ins import DEFAULT_PORTS, run_stand_in
 
     run_stand_in(options.kind, options.host, options.port or DEFAULT_PORTS[options.kind])
+    return 0
+
+
+def _stalls(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from service.stalls import AskingError, OpsPort, follow, show_list, show_one
+
+    in_lines = options.follow or options.id is not None
+    console = Console(highlight=False, soft_wrap=in_lines)
+    try:
+        port = OpsPort.at(options.url, options.token)
+        if options.id is not None:
+            show_one(port, options.id, console, as_json=options.json)
+        elif options.follow:
+            follow(port, console, as_json=options.json)
+        else:
+            show_list(port, console, as_json=options.json)
+    except AskingError as error:
+        return _complain(error, FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     return 0
 
 

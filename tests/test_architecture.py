@@ -39,7 +39,7 @@ ARROWS = {
     ),
     "middleware.ops*": (
         "prometheus_client structlog uvicorn middleware.asgi middleware.exchange middleware.health"
-        " middleware.ops middleware.route middleware.settings"
+        " middleware.ops middleware.route middleware.settings middleware.stall"
     ),
     "middleware.setup*sentry*": (
         "sentry_sdk structlog middleware.drops middleware.exchange middleware.logs middleware.setup"
@@ -64,6 +64,18 @@ ARROWS = {
         " middleware.logs"
         " middleware.route middleware.setup middleware.signals"
     ),
+    "middleware.stall.explain": "middleware.stall.record",
+    # Where a stall goes: one backend each.
+    "middleware.stall.report.*metrics": (
+        "prometheus_client middleware.cells middleware.drops middleware.stall"
+    ),
+    "middleware.stall.report.log_lines": "structlog middleware.stall",
+    "middleware.stall.report.spans": (
+        "opentelemetry middleware.exchange middleware.setup.identity middleware.signals"
+        " middleware.stall"
+    ),
+    "middleware.stall.report.sentry": "middleware.signals.sentry middleware.stall",
+    "middleware.stall.report*": "middleware.stall",
     "middleware.observability": (
         "structlog middleware.asgi middleware.exchange middleware.lifespan middleware.settings"
         " middleware.signals middleware.telemetry middleware.websocket"
@@ -115,6 +127,8 @@ ARROWS = {
         "asyncpg fastapi structlog uvicorn middleware service.app service.http_protocol"
         " service.listeners service.settings"
     ),
+    # A program of its own, which speaks HTTP with the ops port of whatever runs.
+    "service.stalls": "middleware pydantic pydantic_settings rich",
     # Looks after processes that serve, and serves nothing but its ops port: no FastAPI, no app.
     "service.workers.child": "",
     "service.workers.metrics": "prometheus_client service.workers",
@@ -123,7 +137,7 @@ ARROWS = {
         "prometheus_client structlog service.listeners service.settings service.workers"
     ),
     "service.workers*": "structlog service.listeners service.workers",
-    "service.__main__": "asyncpg uvloop middleware service",
+    "service.__main__": "asyncpg rich uvloop middleware service",
     # Beside the service, not part of it: it may fill the database, and reach the rest by network.
     "service.demo*": "aiohttp asyncpg opentelemetry prometheus_client pydantic pydantic_core"
     " middleware service.adapters.postgres_migrations service.version"

@@ -13,6 +13,8 @@ _MAX_TEXT_CHARS = 8_000
 _MAX_VALUE_BYTES = 16 * 1024
 _MAX_KEY_CHARS = 200
 
+_OPTION = orjson.OPT_UTC_Z
+
 # JSON may hold these as they are, terminals and line readers act on them: DEL, C1 (0x85 ends a
 # line, 0x9b begins an escape sequence), Unicode's line ends, and what reverses the direction.
 _ACTED_UPON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -21,9 +23,12 @@ _ACTED_UPON = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 def json_line(event: Mapping[str, object]) -> bytes:
     """One line, its end included. Keys are text already, nesting is bounded (see `redact`)."""
     try:
-        line = _encoded(event)
+        line = orjson.dumps(event, readable, _OPTION)
     except TypeError:  # half a surrogate pair, a number of more than 64 bits
-        line = _encoded(_plain(event))
+        line = orjson.dumps(_plain(event), readable, _OPTION)
+    if not line.isascii() or b"\x7f" in line:
+        line = _escaped(line)
+    # Not OPT_APPEND_NEWLINE: a line that waits should not keep orjson's whole buffer.
     return line + b"\n"
 
 
@@ -56,13 +61,14 @@ def readable(value: object) -> str:
 
 
 def _encoded(value: object) -> bytes:
-    line = orjson.dumps(value, default=readable, option=orjson.OPT_UTC_Z)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    return _ACTED_UPON.sub(_escaped, line.decode()).encode()
+    return _escaped(orjson.dumps(value, readable, _OPTION))
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _escaped(text: bytes) -> bytes:
+    return _ACTED_UPON.sub(_escape, text.decode()).encode()
+
+
+def _escape(found: re.Match[str]) -> str:
     return f"\\u{ord(found[0]):04x}"
 
 

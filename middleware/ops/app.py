@@ -22,7 +22,7 @@ _ALWAYS = {
 
 
 class OpsApp:
-    """Answers with `pages`, which are found by their path.
+    """Answers with `pages`, which are found by their path; `/folder/*` has all files of a folder.
 
     With a token, only the public ones are for everybody.
     """
@@ -45,7 +45,7 @@ class OpsApp:
         await send({"type": "http.response.body", "body": answer.body})
 
     async def _answer(self, scope: Scope) -> Answer:
-        page = self._pages.get(scope["path"])
+        page = self._page(scope["path"])
         if not (page is not None and page.public) and not self._is_authorized(scope):
             return problem(401, "A bearer token is needed.", **{"WWW-Authenticate": "Bearer"})
         if page is None:
@@ -53,6 +53,9 @@ class OpsApp:
         if scope["method"] not in _METHODS:
             return problem(405, "Pages are for reading.", Allow=", ".join(_METHODS))
         return await page.answer(scope)
+
+    def _page(self, path: str) -> Page | None:
+        return self._pages.get(path) or self._pages.get(f"{path.rpartition('/')[0]}/*")
 
     def _is_authorized(self, scope: Scope) -> bool:
         if self._authorization is None:

@@ -1,7 +1,7 @@
 """Which pages the ops port has: a new one is a line here."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from html import escape
 
 from ..asgi import Scope
@@ -21,15 +21,19 @@ _INDEX = """<!doctype html>
 
 
 def ops_pages(
-    exposition: Exposition, health: Health, in_flight: Collection[Exchange]
+    exposition: Exposition,
+    health: Health,
+    in_flight: Collection[Exchange],
+    stalls: Mapping[str, Page],
 ) -> dict[str, Page]:
-    """Every page, by its path."""
+    """Every page, by its path; `stalls` are those of the stall detector."""
     probes = Probes(health)
     pages = {
         "/metrics": Page(exposition.answer, "metrics, as Prometheus reads them"),
         "/livez": Page(probes.livez, "whether the event loop is alive", public=True),
         "/readyz": Page(probes.readyz, "whether requests are welcome, check by check", public=True),
         "/inflight": Page(InFlight(in_flight).answer, "requests in progress, and where they wait"),
+        **stalls,
     }
 
     async def index(scope: Scope) -> Answer:
@@ -37,6 +41,7 @@ def ops_pages(
             f'<tr><td><a href="{escape(path)}">{escape(path)}</a></td>'
             f"<td>{escape(page.shows)}</td></tr>"
             for path, page in pages.items()
+            if not path.endswith("*")
         )
         html = _INDEX.format(pid=os.getpid(), phase=escape(health.phase), rows=rows)
         return Answer(200, "text/html; charset=utf-8", html.encode())

@@ -22,9 +22,11 @@ from uvicorn.server import ServerState
 from ..exchange import Exchange
 from ..health import Health
 from ..settings import Settings
+from ..stall.history import StallHistory
 from .app import OpsApp
 from .exposition import Exposition
 from .pages import ops_pages
+from .stalls import stall_pages
 
 log = structlog.get_logger()
 
@@ -34,7 +36,8 @@ _STOP_SECONDS = 5.0
 class OpsServer:
     """Serves `listener`, which it closes, or else the address that the settings say.
 
-    If that cannot be had, it says so, and there is no ops port: the app matters more.
+    If that cannot be had, it says so, and there is no ops port: the app matters more. Without a
+    `history`, the page about stalls says that nobody looks for them.
     """
 
     def __init__(
@@ -44,10 +47,12 @@ class OpsServer:
         health: Health,
         in_flight: Collection[Exchange],
         listener: socket.socket | None = None,
+        history: StallHistory | None = None,
     ) -> None:
         token = settings.ops_token.get_secret_value() if settings.ops_token else None
         self._exposition = Exposition(registries)
-        self._app = OpsApp(ops_pages(self._exposition, health, in_flight), token)
+        stalls = stall_pages(history, settings.stall)
+        self._app = OpsApp(ops_pages(self._exposition, health, in_flight, stalls), token)
         self._place = settings.ops_host, settings.ops_port
         self._given = listener
         self._stopping: Future[None] = Future()

@@ -7,22 +7,20 @@ looked at goes on meanwhile: nothing here may rely on what it has seen a moment 
 import asyncio
 import gc
 import sys
-import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
+
+from ..stall.culprit import Territory
 
 _DEPTH = 200
 _PREFIXES: dict[type, str] = {CoroutineType: "cr", GeneratorType: "gi", AsyncGeneratorType: "ag"}
 _AWAITED = {"cr": "cr_await", "gi": "gi_yieldfrom", "ag": "ag_await"}
 # What `await` puts in between: built in, and silent about what it waits for.
 _WRAPPERS = {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper", "FutureIter"}
-_INSTALLED = (
-    *(sysconfig.get_path(each) for each in ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(__file__).parent.parent),  # ourselves
-)
+_territory = cache(Territory.here)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +53,14 @@ def waits_at(task: "asyncio.Task[Any] | None") -> dict[str, Any] | None:
         return None
     if not places:
         return None
-    ours = (place for place in reversed(places) if is_application(place.file))
+    territory = _territory()
+    ours = (place for place in reversed(places) if territory.is_application(place.file))
     application = next(ours, None)
     return {
         **places[-1].facts(),
         "running": running,
         "application": application.facts() if application else None,
     }
-
-
-def is_application(file: str) -> bool:
-    """Whether `file` is neither of the standard library, nor installed, nor one of ours."""
-    return not (
-        file.startswith(("<", *_INSTALLED))
-        or "/site-packages/" in file
-        or "/dist-packages/" in file
-    )
 
 
 def _places(awaited: object) -> tuple[list[Place], bool]:

@@ -6,6 +6,8 @@ from importlib.metadata import entry_points
 import structlog
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from .otlp_spans import quickened
+
 log = structlog.get_logger()
 
 _GROUP = "opentelemetry_traces_exporter"
@@ -46,7 +48,7 @@ def _load(name: str) -> SpanExporter:
     exporter = found[0].load()()
     if not isinstance(exporter, SpanExporter):
         raise TypeError(f"{name!r} is no exporter of spans")
-    return exporter
+    return quickened(exporter)
 
 
 def _said(variable: str) -> str:

@@ -20,16 +20,11 @@ class LateSpans:
     shares of traces are not to be computed with it.
     """
 
-    def __init__(self, provider: TracerProvider, slow_request_seconds: float) -> None:
+    def __init__(self, provider: TracerProvider) -> None:
         self._tracer = server_tracer(provider)
-        self._slow_seconds = slow_request_seconds
 
-    def end(self, exchange: Exchange) -> None:
-        """Decide again, now that the request has ended."""
-        if exchange.status >= 500 or exchange.seconds > self._slow_seconds:
-            self._leave(exchange)
-
-    def _leave(self, exchange: Exchange) -> None:
+    def leave(self, exchange: Exchange) -> None:
+        """Leave the span of a request that has ended."""
         token = decided.set(Decided(exchange.trace_id, exchange.span_id, _SAMPLE))
         try:
             span = start_span(self._tracer, exchange)

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
 from ..exchange import Exchange
+from ..logs.events import timestamp_of
 from ..websocket import INTERNAL_ERROR
 
 Encode = Callable[[dict[str, Any]], bytes]
@@ -36,14 +36,14 @@ class LogSignal:
         """Queue the line; who fails is heard at once."""
         if exchange.status >= 500 and _failed(exchange.status):
             if self._failed_ones:  # soon: Starlette answers first, and raises its error then
-                asyncio.get_running_loop().call_soon(self._put, exchange, True)
+                asyncio.get_running_loop().call_soon(self._put_urgent, exchange)
         elif self._others:
-            self._put(exchange)
+            # Encoded here: an exchange that waits in a queue grows old, and every old one makes the
+            # garbage collector's next full walk through the whole application come sooner.
+            self._lines.put(self._encode(request_facts(exchange)))
 
-    def _put(self, exchange: Exchange, urgent: bool = False) -> None:
-        # Encoded here: an exchange that waits in a queue grows old, and every old one makes the
-        # garbage collector's next full walk through the whole application come sooner.
-        self._lines.put(self._encode(request_facts(exchange)), urgent=urgent)
+    def _put_urgent(self, exchange: Exchange) -> None:
+        self._lines.put(self._encode(request_facts(exchange)), urgent=True)
 
     def fail(self, exchange: Exchange) -> None:
         """Write down where it failed; the server does so, too, but not for which request."""
@@ -54,23 +54,24 @@ class LogSignal:
 def request_facts(exchange: Exchange) -> dict[str, Any]:
     """The facts of a request that has ended, as its log line shows them."""
     scope = exchange.scope
-    client, seconds, status = scope.get("client"), exchange.seconds, exchange.status
+    client, status = scope.get("client"), exchange.status
+    seconds = exchange.ended - exchange.started
     facts = {
-        "timestamp": datetime.fromtimestamp(exchange.started_ns / 1e9 + seconds, UTC),
+        "timestamp": timestamp_of(exchange.started_ns / 1e9 + seconds),
         "level": "error" if status >= 500 and _failed(status) else "info",
         "event": "request_completed",
         "method": exchange.method,
         "route": exchange.route,
         "path": scope.get("path", ""),
         "status": status,
-        "duration_ms": round(seconds * 1e3, 3),
+        "duration_ms": int(seconds * 1e6) / 1e3,  # `round` takes three times as long
         "request_bytes": exchange.request_bytes,
         "response_bytes": exchange.response_bytes,
         "client": client[0] if client else None,
         "user_agent": exchange.headers.get(b"user-agent", b"").decode("latin-1"),
         "request_id": exchange.request_id,
         "trace_id": exchange.trace_hex,
-        "span_id": f"{exchange.span_id:016x}",
+        "span_id": exchange.span_hex,
         "sampled": exchange.sampled,
     }
     if exchange.server_timing:

@@ -69,7 +69,7 @@ def trace_context(exchange: Exchange) -> dict[str, Any]:
     """Links a Sentry event to the request's OpenTelemetry trace."""
     context = {
         "trace_id": exchange.trace_hex,
-        "span_id": f"{exchange.span_id:016x}",
+        "span_id": exchange.span_hex,
         "op": "http.server" if exchange.scope["type"] == "http" else "websocket.server",
     }
     if exchange.parent_span_id:

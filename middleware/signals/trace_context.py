@@ -18,15 +18,12 @@ class Extraction:
     def __init__(self, propagator: TextMapPropagator) -> None:
         self._propagator = propagator
         self._own_ids = "traceparent" not in propagator.fields
-        self._always = self._own_ids or not propagator.fields <= {
+        # Else what a request carries besides is in `tracestate` and `baggage`.
+        self.always_needed = self._own_ids or not propagator.fields <= {
             "traceparent",
             "tracestate",
             "baggage",
         }
-
-    def needed(self, headers: dict[bytes, bytes]) -> bool:
-        """Whether a request carries more than the exchange has read."""
-        return self._always or b"tracestate" in headers or b"baggage" in headers
 
     def extract(self, exchange: Exchange, context: Context) -> None:
         """Give the exchange its parent."""
@@ -59,9 +56,10 @@ def parent_context(exchange: Exchange) -> Context:
 class UnrecordedSpan(NonRecordingSpan):
     """The span of a request that is not traced: its context is made when somebody asks for it."""
 
+    _made: SpanContext | None = None
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._made: SpanContext | None = None
 
     def get_span_context(self) -> SpanContext:
         """The ids that go on."""

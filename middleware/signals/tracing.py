@@ -49,7 +49,8 @@ class TracingSignal:
         self._gate = None if tracing.sampler is None else gate_of(tracing.sampler.sampler)
         self._late: LateSpans | None = None
         if tracing.exports and tracing.sampler is not None:
-            self._late = LateSpans(tracing.provider, slow_request_seconds)
+            self._late = LateSpans(tracing.provider)
+        self._slow_seconds = slow_request_seconds
         self._extraction = Extraction(tracing.propagator)
         self._below = has_server_spans(app)
         self._said = False
@@ -65,8 +66,9 @@ class TracingSignal:
                 self._adopt(exchange, outer)
                 return
             exchange.parent_context = current
-        if current or self._extraction.needed(exchange.headers):
-            self._extraction.extract(exchange, current)
+        headers, extraction = exchange.headers, self._extraction
+        if current or extraction.always_needed or b"tracestate" in headers or b"baggage" in headers:
+            extraction.extract(exchange, current)
         if self._below:
             exchange.traced_elsewhere = True
         elif self._tracer is not None:
@@ -89,7 +91,10 @@ class TracingSignal:
 
     def end(self, exchange: Exchange) -> None:
         """End the span; leave one of what failed or was slow, even if it was not sampled."""
-        if exchange.status >= 500 and exchange.error is None:
+        if exchange.status < 500:
+            if exchange.span is not None or exchange.ended - exchange.started > self._slow_seconds:
+                self._finish(exchange)
+        elif exchange.error is None:
             exchange.awaits_error = True
         else:
             self._finish(exchange)
@@ -98,7 +103,7 @@ class TracingSignal:
         if exchange.span is not None:
             end_span(exchange.span, exchange)
         elif self._late is not None and not exchange.traced_elsewhere:
-            self._late.end(exchange)
+            self._late.leave(exchange)
 
     def attach(self, exchange: Exchange) -> Token[Context]:
         """Make the request's context the current one."""

@@ -1,9 +1,11 @@
 """The stall detector of one loop: start and stop in one place."""
 
+import asyncio
+import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Self
 
 from ..drops import Drops
@@ -13,7 +15,7 @@ from .announcer import Announcer
 from .culprit import Territory
 from .garbage import GarbageClock
 from .glimpse import Viewpoint
-from .heartbeat import Heartbeat, runner_of_the_loop
+from .heartbeat import Heartbeat
 from .history import StallHistory
 from .listener import Listener
 from .pulse import Pulse
@@ -46,9 +48,16 @@ class StallDetector:
         self._open = ExitStack()
 
     async def __aenter__(self) -> Self:
-        with ExitStack() as opened:
-            await self._start(opened)
-            self._open = opened.pop_all()
+        started = asyncio.get_running_loop().create_future()
+
+        def start() -> None:
+            try:
+                started.set_result(self.start())
+            except Exception as error:  # noqa: BLE001 - raised where it is awaited
+                started.set_exception(error)
+
+        started.get_loop().call_soon(start)
+        await started
         return self
 
     async def __aexit__(
@@ -57,17 +66,27 @@ class StallDetector:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Begin. Called as a callback of the loop: what runs that, runs every other one."""
+        with ExitStack() as opened:
+            self._start(opened)
+            self._open = opened.pop_all()
+
+    def stop(self) -> None:
+        """End. Called on the loop's thread."""
         self.usage = None
         self._open.close()
 
-    async def _start(self, opened: ExitStack) -> None:
+    def _start(self, opened: ExitStack) -> None:
         settings, territory = self._settings, self.territory
         pulse = Pulse()
         opened.callback(pulse.close)
         garbage = GarbageClock(pulse)
         garbage.start()
         opened.callback(garbage.stop)
-        runner = await runner_of_the_loop()
+        runner = _runner()
         sidecar = self._sidecar_of(pulse, runner)
         if sidecar is not None:
             opened.callback(sidecar.stop)
@@ -79,7 +98,7 @@ class StallDetector:
             self._observe_delay,
         )
         heartbeat.start()
-        opened.callback(heartbeat.stop)
+        opened.callback(heartbeat.close)
         sampler = Sampler(threading.get_ident(), runner)
         threshold = settings.threshold_seconds
         self.usage = LoopUsage(heartbeat, self._history, threshold, self._busy_seconds)
@@ -91,6 +110,7 @@ class StallDetector:
         watchdog = Watchdog(viewpoint, judge, announcer, self.usage, self._drops)
         watchdog.start()
         opened.callback(watchdog.stop)
+        opened.callback(heartbeat.stop)
 
     def _sidecar_of(self, pulse: Pulse, runner: frozenset[CodeType]) -> Sidecar | None:
         if not self._settings.sidecar:
@@ -98,3 +118,13 @@ class StallDetector:
             return None
         base = [(code.co_filename, code.co_qualname) for code in runner]
         return Sidecar.start(pulse, self._settings, self.territory, base)
+
+
+def _runner() -> frozenset[CodeType]:
+    """The functions below every callback: the loop's own, and who runs it."""
+    frame: FrameType | None = sys._getframe()
+    codes = set()
+    while frame is not None:
+        codes.add(frame.f_code)
+        frame = frame.f_back
+    return frozenset(codes)

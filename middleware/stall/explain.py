@@ -2,6 +2,8 @@
 
 from .record import Cause, Stall
 
+_MUCH = 0.2
+
 _LOCK = "it waited for a lock"
 _SLEPT = "it slept"
 _NETWORK = "it waited for the network, or for what another process writes"
@@ -44,7 +46,10 @@ _REMEDIES = {
     Cause.CGROUP_THROTTLED: "Raise the container's CPU limit, or remove it.",
     Cause.PROCESS_STOPPED: "Find out who stopped it: a debugger, a suspended machine, a backup.",
     Cause.LOOP_SATURATED: "Run more replicas, admit fewer requests at once, or do less in each.",
-    Cause.UNKNOWN: "If it comes again, lower STALL__THRESHOLD_SECONDS, to look sooner.",
+    Cause.UNKNOWN: (
+        "Let the sidecar look (above the list stands what keeps it from that), or lower"
+        " STALL__THRESHOLD_SECONDS."
+    ),
 }
 
 _REMEDIES_BY_WAIT = {
@@ -88,7 +93,7 @@ _SENTENCES = {
         "Many short callbacks came one after the other: the thread {used}, and no single callback"
         " was long."
     ),
-    Cause.UNKNOWN: "The loop did not run for {whole}, and nobody saw why.",
+    Cause.UNKNOWN: "The loop did not run, and nobody saw why: its thread {used}.",
 }
 
 
@@ -97,6 +102,9 @@ def explanation(stall: Stall) -> str:
     sentences = [_SENTENCES[stall.cause].format(**_words(stall))]
     if stall.phase == "ongoing":
         sentences.insert(0, "It still lasts.")
+    queued = stall.run_queue_seconds or 0.0
+    if stall.cause is not Cause.CPU_STARVED and queued >= _MUCH * stall.duration_seconds > 0:
+        sentences.append(f"For {in_words(queued)} of that it got no CPU: the host was busy.")
     if stall.culprit_finished:
         sentences.append("The response was out already: this is work that the request left behind.")
     return " ".join(sentences)

@@ -1,12 +1,9 @@
 """On the loop: writes down, again and again, that the loop is alive."""
 
 import asyncio
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from types import CodeType
-from typing import Any
 
 from .clocks import ThreadClock
 from .garbage import GarbageClock
@@ -38,16 +35,20 @@ class Heartbeat:
         """Begin to beat. Called on the loop's thread, while the loop runs."""
         self.loop = asyncio.get_running_loop()
         self.clock = ThreadClock()
-        self.last = self._now(0)
+        self.last = self._now(1)
         self.pulse.write_beat(self.last)
         self.pulse["loop_thread"] = self.clock.native_id
         self._timer = self.loop.call_later(self._seconds, self._beat)
 
     def stop(self) -> None:
-        """Beat no more."""
+        """Beat a last time: what comes late now is not heard of otherwise."""
         self.pulse["loop_thread"] = 0
+        self._write_beat()
         if self._timer is not None:
             self._timer.cancel()
+
+    def close(self) -> None:
+        """Give the descriptors back, once nobody looks at the clock any more."""
         self.clock.close()
 
     def _now(self, sequence: int) -> Beat:
@@ -63,6 +64,10 @@ class Heartbeat:
         )
 
     def _beat(self) -> None:
+        self._timer = self.loop.call_later(self._seconds, self._beat)
+        self._write_beat()
+
+    def _write_beat(self) -> None:
         last, beat = self.last, self._now(self.last.sequence + 1)
         self.pulse.write_beat(beat)
         self.last = beat
@@ -70,23 +75,5 @@ class Heartbeat:
         if delay_ns > self._threshold_ns:
             self.late.append((last, beat))
         self.longest_delay_ns = max(delay_ns, self.longest_delay_ns)
-        self._timer = self.loop.call_later(self._seconds, self._beat)
         if self._observe_delay is not None:
             self._observe_delay(max(delay_ns, 0) / 1e9)
-
-
-async def runner_of_the_loop() -> frozenset[CodeType]:
-    """The functions below every callback of the running loop: its own, and who runs it."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[frozenset[CodeType]] = loop.create_future()
-
-    def look() -> None:
-        frame: Any = sys._getframe().f_back
-        codes = set()
-        while frame is not None:
-            codes.add(frame.f_code)
-            frame = frame.f_back
-        found.set_result(frozenset(codes))
-
-    loop.call_soon(look)
-    return await found

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 
@@ -12,7 +13,7 @@ class ReadyQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Called on the loop's thread."""
         self._loop = loop
-        self._queue = _ready_of(loop)
+        self._queue = _ready_of(loop, loop.call_soon(int))
 
     def turn(self) -> int:
         """Changes with every callback, as far as can be seen; 0 when none waits."""
@@ -24,12 +25,19 @@ class ReadyQueue:
             return 0
 
 
-def _ready_of(loop: asyncio.AbstractEventLoop) -> "deque[Any] | None":
+def call_first(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
+    """Call it before all that waits already, if the loop is one that is known and does not run."""
+    handle = loop.call_soon(callback)
+    queue = _ready_of(loop, handle)
+    if queue is not None:
+        queue.rotate(1)
+
+
+def _ready_of(loop: asyncio.AbstractEventLoop, handle: asyncio.Handle) -> "deque[Any] | None":
     """asyncio's and uvloop's loops have a deque of handles; uvloop shows it to the collector only.
 
-    It is the one in which a callback is found that was just put there.
+    It is the one that has `handle`, which was just put there.
     """
-    handle = loop.call_soon(int)
     for each in (getattr(loop, "_ready", None), *gc.get_referents(loop)):
         if isinstance(each, deque) and any(queued is handle for queued in each):
             return each

@@ -61,13 +61,15 @@ class Watchdog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more; what is over by now is told."""
         self._stopping.set()
         self._thread.join(_JOIN_SECONDS)
 
     def _run(self) -> None:
         wait = Wait()
-        while not self._stopping.is_set():
+        ends = False
+        while not ends:
+            ends = self._stopping.is_set()
             try:
                 self._look_again(wait)
             except Exception:  # noqa: BLE001 - whatever it is, it goes on watching

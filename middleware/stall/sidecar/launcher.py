@@ -1,18 +1,16 @@
 """The process' side of the sidecar: starts it, talks to it, ends it."""
 
+import atexit
 import json
 import os
 import select
-import shutil
 import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
-from importlib import metadata
-from pathlib import Path
 from time import monotonic
 
 from ...settings import StallSettings
@@ -22,26 +20,21 @@ from .config import Config
 from .finding import Finding, Function
 from .lines import LineReader, LineWriter
 from .permission import allow_children, forbid_children
+from .spawning import (
+    UnavailableError,
+    interpreter,
+    pidfd_of_this_process,
+    py_spy,
+    shared_descriptor,
+    spawned,
+)
 
 _MESSAGES_KEPT = 20
 _GLANCE_MS = 5
 _WITHOUT = "who holds the GIL is not seen from outside"
 
-# Gives it the packages without what their __init__ imports: that would be a hundred megabytes.
-_BOOT = """import sys
-for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
-    package = sys.modules[name] = type(sys)(name)
-    package.__path__ = [folder]
-__import__(sys.argv[-2] + ".program", fromlist=["run"]).run()
-"""
-
-
 _running: "weakref.WeakSet[Sidecar]" = weakref.WeakSet()
 _hooked = False
-
-
-class UnavailableError(Exception):
-    """There can be no sidecar here; the text says why."""
 
 
 class Sidecar:
@@ -116,11 +109,13 @@ class Sidecar:
             process, self._process = self._process, None
         if process is None:
             return
+        atexit.unregister(self.stop)
         try:
             process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(timeout_seconds)
+            with suppress(subprocess.TimeoutExpired):  # within a system call that does not end
+                process.wait(timeout_seconds)
         finally:
             self._let_go(process)
             forbid_children()
@@ -139,18 +134,18 @@ class Sidecar:
         config = Config(
             pid=os.getpid(),
             pidfd=-1,
-            pulse=_shared(self._pulse),
-            py_spy=_py_spy(),
+            pulse=shared_descriptor(self._pulse),
+            py_spy=py_spy(),
             roots=tuple(each for each in sys.path if each),
             threshold_seconds=threshold_seconds,
             territory=territory,
             base=frozenset(base),
         )
-        interpreter = _interpreter()
+        python = interpreter()
         allow_children()
         try:
-            with _pidfd() as descriptors:
-                self._adopt(_spawned(interpreter, [config.pulse, *descriptors]))
+            with pidfd_of_this_process() as descriptors:
+                self._adopt(spawned(python, [config.pulse, *descriptors]))
         except OSError:
             forbid_children()
             raise
@@ -158,7 +153,7 @@ class Sidecar:
         self._outbox.put(replace(config, pidfd=pidfd).to_json())
 
     def _adopt(self, process: "subprocess.Popen[bytes]") -> None:
-        assert process.stdin is not None  # `_spawned` makes both
+        assert process.stdin is not None  # `spawned` makes both
         assert process.stdout is not None
         self._outbox = LineWriter(process.stdin.fileno(), _MESSAGES_KEPT)
         self._inbox = LineReader(process.stdout.fileno())
@@ -167,6 +162,7 @@ class Sidecar:
         self._ready = False
         self._process = process
         _survive_forks(self)
+        atexit.register(self.stop)  # an interpreter that is torn down is no hang
 
     def _heard(self, line: bytes) -> list[Finding]:
         if self._ready:
@@ -181,6 +177,7 @@ class Sidecar:
     def _note_death(self, process: "subprocess.Popen[bytes]") -> None:
         """Killed, or out of memory. It is not started again: that may happen again, too."""
         self._process, self.mode = None, "watchdog"
+        atexit.unregister(self.stop)
         self._let_go(process)
         forbid_children()
         self._limit(f"the sidecar has died (exit status {process.wait()})")
@@ -192,60 +189,6 @@ class Sidecar:
 
     def _limit(self, reason: str) -> None:
         self.limits = (*self.limits, f"{_WITHOUT}: {reason}")
-
-
-def _shared(pulse: Pulse) -> int:
-    if pulse.descriptor is None or sys.platform != "linux":
-        raise UnavailableError("the sidecar is for Linux")
-    return pulse.descriptor
-
-
-def _py_spy() -> str:
-    """The program's path, as installed beside us, or on the PATH."""
-    with suppress(metadata.PackageNotFoundError):
-        for file in metadata.files("py-spy") or ():
-            path = Path(str(file.locate())).resolve()
-            if file.name == "py-spy" and os.access(path, os.X_OK):
-                return str(path)
-    program = shutil.which("py-spy")
-    if program is None:
-        raise UnavailableError("py-spy is not installed")
-    return program
-
-
-def _interpreter() -> str:
-    interpreter = sys.executable or ""
-    if getattr(sys, "frozen", False) or "python" not in Path(interpreter).name:
-        raise UnavailableError(f"{interpreter!r} is no Python interpreter")
-    return interpreter
-
-
-@contextmanager
-def _pidfd() -> Iterator[list[int]]:
-    """What tells who inherits it of our end; none with an old kernel or in a strict sandbox."""
-    try:
-        descriptor = os.pidfd_open(os.getpid())
-    except (OSError, AttributeError):
-        yield []
-        return
-    try:
-        yield [descriptor]
-    finally:
-        os.close(descriptor)
-
-
-def _spawned(interpreter: str, descriptors: Collection[int]) -> "subprocess.Popen[bytes]":
-    here = Path(__file__).parent
-    package = __name__.rpartition(".")[0]
-    packages = [package.rpartition(".")[0], str(here.parent), package, str(here)]
-    return subprocess.Popen(
-        [interpreter, "-I", "-S", "-c", _BOOT, *packages],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        bufsize=0,
-        pass_fds=descriptors,
-        start_new_session=True,
-    )
 
 
 def _survive_forks(sidecar: Sidecar) -> None:

@@ -9,6 +9,7 @@ from .procfs import Process
 from .spyglass import Spyglass, UnseenError
 
 _QUOTA_NS = 5_000_000_000
+_TRIALS = 15
 
 
 class Lookout:
@@ -24,18 +25,19 @@ class Lookout:
 
     def try_out(self) -> str | None:
         """Why stacks cannot be seen, in words; they are not looked at again then."""
-        main_thread = self._process.pid
+        process = self._process
         try:
-            self._process.schedule_ns(main_thread)
+            process.schedule_ns(process.pid)
             if self._spyglass is not None:
-                self._spyglass.look(main_thread)
+                self._spyglass.look(process.pid, tries=_TRIALS)
         except (OSError, ValueError) as error:
-            self._spyglass = None
-            return f"the system does not tell the CPU time of threads: {error}"
+            reason = f"the system does not tell the CPU time of threads: {error}"
         except UnseenError as error:
-            self._spyglass = None
-            return f"py-spy cannot read this process: {error}"
-        return None
+            reason = f"py-spy cannot read this process: {error}"
+        else:
+            return None
+        self._spyglass = None
+        return reason
 
     def note_all_is_well(self) -> None:
         """What is counted from here on, is counted to the next stall."""

@@ -1,6 +1,5 @@
 """Yama's leave for our own children to read this process."""
 
-import ctypes
 import os
 import threading
 
@@ -34,6 +33,10 @@ def forbid_children() -> None:
 
 
 def _name_tracer(pid: int) -> None:
+    try:
+        import ctypes  # noqa: PLC0415  a Python built without libffi has none
+    except ImportError:
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(pid), 0, 0, 0)
 
 

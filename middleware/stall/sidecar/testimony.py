@@ -19,6 +19,8 @@ from ..record import (
 from .finding import Finding, Function, above
 from .system_calls import WAIT_FOR_EVENTS
 
+_WAITS = frozenset({Cause.BLOCKING_CALL, Cause.GIL_HELD_OFF_CPU})
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -62,7 +64,7 @@ def stall_of(findings: Sequence[Finding], due_ns: int, loop_thread: int, ground:
         off_cpu_seconds=max(0.0, evidence.own - evidence.on_cpu),
         gc_seconds=evidence.gc,
         throttled_seconds=evidence.throttled,
-        system_call=last.system_call if cause is Cause.GIL_HELD_OFF_CPU else None,
+        system_call=last.system_call if cause in _WAITS else None,
         evidence="remote",
         samples=len(stacks),
         stack=stack,

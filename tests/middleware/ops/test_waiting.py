@@ -1,15 +1,13 @@
 """Where a task waits: the innermost place, and the nearest in the application."""
 
 import asyncio
-import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import middleware
-from middleware.ops.waiting import is_application, waits_at
+from middleware.ops.waiting import waits_at
 
 Waiting = Callable[[], Awaitable[object]]
 
@@ -156,23 +154,3 @@ async def test_a_running_task_is_shown_at_the_line_that_runs() -> None:
     assert place is not None
     assert place["running"]
     assert place["application"]["function"].endswith("called")
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        asyncio.__file__,
-        middleware.__file__,
-        pytest.__file__,
-        "<frozen importlib._bootstrap>",
-        f"{sysconfig.get_path('purelib')}/thing.py",
-        "/usr/lib/python3/dist-packages/thing.py",
-    ],
-)
-def test_what_is_installed_is_not_the_application(file: str) -> None:
-    assert not is_application(file)
-
-
-@pytest.mark.parametrize("file", [__file__, "/app/main.py", "main.py"])
-def test_everything_else_is(file: str) -> None:
-    assert is_application(file)

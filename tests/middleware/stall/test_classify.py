@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from middleware.stall.classify import Evidence, classify
 from middleware.stall.record import BLAMES_CODE, BLAMES_REQUEST, Cause
+
+patient = settings(deadline=None, max_examples=60)  # the machine has other work, too
 
 THRESHOLD = 0.1
 # One watched stall of the loop's own: three times the threshold, and its thread slept.
@@ -43,16 +45,19 @@ def stalls(draw: st.DrawFn) -> Evidence:
     )
 
 
+@patient
 @given(stalls())
 def test_a_stopped_process_is_nobodys_fault_whatever_the_clocks_say(stall: Evidence) -> None:
     assert classify(replace(stall, stopped=True)) is Cause.PROCESS_STOPPED
 
 
+@patient
 @given(stalls())
 def test_a_process_that_was_not_stopped_is_not_said_to_have_been(stall: Evidence) -> None:
     assert classify(replace(stall, stopped=False)) is not Cause.PROCESS_STOPPED
 
 
+@patient
 @given(stalls(), st.floats(0, 1))
 def test_what_the_host_took_blames_no_code(stall: Evidence, throttled_share: float) -> None:
     taken = stall.seconds - stall.threshold_seconds / 2
@@ -67,6 +72,7 @@ def test_what_the_host_took_blames_no_code(stall: Evidence, throttled_share: flo
     assert classify(starved) in NOBODYS
 
 
+@patient
 @given(stalls())
 def test_a_host_that_took_nothing_is_not_blamed(stall: Evidence) -> None:
     undisturbed = replace(stall, run_queue=0.0, throttled=0.0)
@@ -74,6 +80,7 @@ def test_a_host_that_took_nothing_is_not_blamed(stall: Evidence) -> None:
     assert classify(undisturbed) not in NOBODYS
 
 
+@patient
 @given(stalls())
 def test_what_nobody_saw_blames_no_request(stall: Evidence) -> None:
     unseen = replace(stall, samples=0, gil_owner=None)
@@ -81,21 +88,25 @@ def test_what_nobody_saw_blames_no_request(stall: Evidence) -> None:
     assert classify(unseen) not in BLAMES_REQUEST
 
 
+@patient
 @given(stalls())
 def test_a_loop_that_was_seen_idle_blames_no_request(stall: Evidence) -> None:
     assert classify(replace(stall, idle=True)) not in BLAMES_REQUEST
 
 
+@patient
 @given(stalls(), st.floats(0, THRESHOLD, exclude_max=True))
 def test_callbacks_that_are_all_short_blame_no_request(stall: Evidence, longest: float) -> None:
     assert classify(replace(stall, longest_callback=longest)) not in BLAMES_REQUEST
 
 
+@patient
 @given(stalls())
 def test_collecting_garbage_all_the_time_blames_no_code(stall: Evidence) -> None:
     assert classify(replace(stall, gc=stall.seconds)) not in BLAMES_CODE
 
 
+@patient
 @given(stalls())
 def test_nobody_is_said_to_hold_a_gil_that_nobody_waited_for(stall: Evidence) -> None:
     free = replace(stall, gil_owner=None, gil_wait=0.0)
@@ -103,6 +114,7 @@ def test_nobody_is_said_to_hold_a_gil_that_nobody_waited_for(stall: Evidence) ->
     assert classify(free) not in HOLD_THE_GIL
 
 
+@patient
 @given(stalls())
 def test_another_thread_is_blamed_only_when_it_held_the_gil_or_computed(stall: Evidence) -> None:
     alone = replace(stall, gil_owner=None, other_cpu=0.0)
@@ -110,11 +122,13 @@ def test_another_thread_is_blamed_only_when_it_held_the_gil_or_computed(stall: E
     assert classify(alone) is not Cause.GIL_WAIT_OTHER_THREAD
 
 
+@patient
 @given(stalls())
 def test_a_thread_that_slept_is_not_said_to_have_computed(stall: Evidence) -> None:
     assert classify(replace(stall, on_cpu=0.0)) not in {Cause.CPU, Cause.CPU_GIL_HELD}
 
 
+@patient
 @given(stalls())
 def test_a_thread_that_computed_all_the_time_is_not_said_to_have_waited(stall: Evidence) -> None:
     computing = replace(stall, on_cpu=stall.seconds)

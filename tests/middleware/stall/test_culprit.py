@@ -10,12 +10,14 @@ from pathlib import Path
 import pydantic
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import middleware.observability
 from middleware.stall.culprit import Territory, guilty_frame, guilty_of, module_of
 from middleware.stall.record import Frame, Stack
+
+patient = settings(deadline=None, max_examples=60)  # the machine has other work, too
 
 TERRITORY = Territory(
     ours="/srv/app/middleware/",
@@ -62,11 +64,13 @@ def frame(file: str, line: int = 1, function: str = "f") -> Frame:
     return Frame("m", function, file, line)
 
 
+@patient
 @given(stacks_of([*OURS, *STANDARD]))
 def test_where_there_is_neither_application_nor_library_nobody_is_guilty(stack: Stack) -> None:
     assert guilty_frame(stack, TERRITORY) is None
 
 
+@patient
 @given(stacks_of(ANY))
 def test_the_guilty_frame_is_one_of_the_stack_and_neither_ours_nor_the_standard_librarys(
     stack: Stack,
@@ -77,6 +81,7 @@ def test_the_guilty_frame_is_one_of_the_stack_and_neither_ours_nor_the_standard_
     assert guilty is None or guilty.file not in {*OURS, *STANDARD}
 
 
+@patient
 @given(stacks_of(ANY), frames_of(APPLICATION), stacks_of([*OURS, *STANDARD, *INSTALLED]))
 def test_the_innermost_frame_of_the_application_is_guilty_whatever_it_has_called(
     callers: Stack, application: Frame, called: Stack
@@ -84,6 +89,7 @@ def test_the_innermost_frame_of_the_application_is_guilty_whatever_it_has_called
     assert guilty_frame((*callers, application, *called), TERRITORY) == application
 
 
+@patient
 @given(
     stacks_of([*OURS, *STANDARD, *INSTALLED]),
     frames_of(INSTALLED),
@@ -99,6 +105,7 @@ def test_of_no_samples_nobody_is_guilty() -> None:
     assert guilty_of((), TERRITORY) == (None, ())
 
 
+@patient
 @given(FOLDED)
 def test_the_culprit_is_guilty_on_the_stack_that_is_shown(
     folded: tuple[tuple[Stack, int], ...],
@@ -109,6 +116,7 @@ def test_the_culprit_is_guilty_on_the_stack_that_is_shown(
     assert culprit == guilty_frame(shown, TERRITORY)
 
 
+@patient
 @given(FOLDED)
 def test_nobody_is_guilty_only_when_no_sample_has_a_guilty_frame(
     folded: tuple[tuple[Stack, int], ...],
@@ -118,6 +126,7 @@ def test_nobody_is_guilty_only_when_no_sample_has_a_guilty_frame(
     assert (culprit is None) == all(guilty_frame(each, TERRITORY) is None for each, _ in folded)
 
 
+@patient
 @given(FOLDED)
 def test_no_function_was_seen_more_often_than_the_culprits(
     folded: tuple[tuple[Stack, int], ...],
@@ -133,6 +142,7 @@ def test_no_function_was_seen_more_often_than_the_culprits(
     assert culprit is None or seen[culprit.file, culprit.function] == max(seen.values())
 
 
+@patient
 @given(FOLDED, st.randoms(use_true_random=False))
 def test_the_order_of_samples_does_not_say_how_often_the_culprit_was_seen(
     folded: tuple[tuple[Stack, int], ...], randomness: random.Random

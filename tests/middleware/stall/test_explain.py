@@ -79,6 +79,13 @@ def test_one_that_lasts_says_so() -> None:
     assert explanation(stall(phase="ongoing")).startswith("It still lasts. ")
 
 
+def test_a_busy_host_is_told_of_whatever_the_cause() -> None:
+    late = stall(cause=Cause.CPU, run_queue_seconds=0.1)
+
+    assert "For 100 ms of that it got no CPU: the host was busy." in explanation(late)
+    assert "the host was busy." not in explanation(stall(cause=Cause.CPU))
+
+
 def test_work_after_the_response_is_told() -> None:
     assert "The response was out already" in explanation(stall(culprit_finished=True))
 

@@ -262,11 +262,19 @@ def test_a_process_killed_in_a_stall_is_told_of_with_what_the_watchdog_knew(run:
     assert rest == []
 
 
-def test_a_process_killed_in_good_health_is_left_without_a_word(run: Run) -> None:
-    watched = run("beat")
+@pytest.mark.parametrize("name", ["beat", "beat_without_pidfd"])
+def test_a_process_killed_in_good_health_is_left_without_a_word(run: Run, name: str) -> None:
+    watched = run(name)
     watched.says("beating")
 
     watched.kill()
+
+    assert watched.says_no_more() == []
+
+
+def test_an_interpreter_that_takes_its_time_to_end_does_not_hang(run: Run) -> None:
+    watched = run("end_without_stopping")
+    watched.says("started")
 
     assert watched.says_no_more() == []
 

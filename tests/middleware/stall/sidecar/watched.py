@@ -133,6 +133,26 @@ def beat_without_permission() -> None:
     beat()
 
 
+def beat_without_pidfd() -> None:
+    """As on a kernel before 5.3."""
+    delattr(os, "pidfd_open")
+    beat()
+
+
+class SlowToGo:
+    """Is torn down after the last hook of the program's end has run, and that takes a while."""
+
+    def __del__(self) -> None:
+        time.sleep(1.0)
+
+
+def end_without_stopping() -> None:
+    watched = Watched()
+    watched.await_sidecar()
+    watched.beat()
+    sys.modules["slow"] = SlowToGo()  # type: ignore[assignment]  # modules are torn down last
+
+
 def stall_as_the_watchdog_told() -> None:
     watched = Watched()
     watched.await_sidecar()
@@ -192,6 +212,8 @@ if __name__ == "__main__":
     programs = (
         beat,
         beat_without_permission,
+        beat_without_pidfd,
+        end_without_stopping,
         stall_as_the_watchdog_told,
         fork_and_hang,
         fork_and_beat,

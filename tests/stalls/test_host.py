@@ -1,0 +1,111 @@
+"""What the host, its scheduler or a signal takes away is nobody's fault."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.middleware.otlp_receiver import OtlpReceiver
+from tests.middleware.sentry_receiver import SentryReceiver
+
+from .cgroups import Cgroup, own_cgroup
+from .processes import hogs, state, threads
+from .seeing import ended_since, ids, until_seen
+from .serving import RunningApp, Stall, running_app, until
+
+pytestmark = pytest.mark.xdist_group("stalls-host")
+
+
+def test_a_stopped_process_is_nobodys_fault(app: RunningApp) -> None:
+    known = ids(app)
+
+    stop_for(app, 0.7)
+
+    stalls = ended_since(app, known, "process_stopped")
+    assert "process_stopped" in {stall["cause"] for stall in stalls}
+    assert not [stall for stall in stalls if blames(stall)]
+
+
+def test_sentry_hears_of_a_block_but_not_of_a_stop(app: RunningApp) -> None:
+    known = ids(app)
+
+    stop_for(app, 0.7)
+    ended_since(app, known, "process_stopped")
+    seen = until_seen(app, "/sleep/handler/7?seconds=0.6", "blocking_call", "handler")
+
+    event = app.sentry.next_event()
+    assert seen.stall["trace_id"] == event["contexts"]["trace"]["trace_id"]
+
+
+def test_a_starved_process_blames_no_code(app: RunningApp) -> None:
+    known = ids(app)
+
+    with starved(app):
+        stalls = until(lambda: starvations(app, known), "the host starves the process")
+
+    assert not [stall for stall in stalls if blames(stall)]
+
+
+def test_a_quota_that_is_used_up_blames_no_code(
+    request: pytest.FixtureRequest,
+    cgroup: Cgroup,
+    otlp: OtlpReceiver,
+    sentry: SentryReceiver,
+    loop: str,
+) -> None:
+    with running_app(loop, otlp, sentry, within=cgroup.entering()) as app:
+        cgroup.limit(0.1)
+        request.addfinalizer(lambda: cgroup.limit(None))
+
+        seen = until_seen(app, "/compute/spin?seconds=0.05", "cgroup_throttled")
+
+        cgroup.limit(None)
+    assert not blames(seen.stall)
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Cgroup]:
+    with own_cgroup() as cgroup:
+        yield cgroup
+
+
+def stop_for(app: RunningApp, seconds: float) -> None:
+    app.process.send_signal(signal.SIGSTOP)
+    until(lambda: state(app.process.pid) == "T", "the process is stopped")
+    time.sleep(seconds)
+    app.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def starved(app: RunningApp) -> Iterator[None]:
+    """The process runs only when nobody else wants to, and others want to all the time."""
+    schedule(app, os.SCHED_IDLE)
+    try:
+        with hogs(os.cpu_count() or 1):
+            yield
+    finally:
+        schedule(app, os.SCHED_OTHER)
+
+
+def schedule(app: RunningApp, policy: int) -> None:
+    for thread in threads(app.process.pid):
+        os.sched_setscheduler(thread, policy, os.sched_param(0))
+
+
+def starvations(app: RunningApp, known: set[str]) -> list[Stall]:
+    """All new stalls, once there is one for this cause."""
+    new = [stall for stall in app.stalls() if stall["id"] not in known]
+    return new if any(stall["cause"] == "cpu_starved" for stall in new) else []
+
+
+def blames(stall: Stall) -> bool:
+    return stall["culprit"] is not None or stall["route"] != "unattributed"
