@@ -76,6 +76,19 @@ ARROWS = {
     ),
     "middleware.stall.report.sentry": "middleware.signals.sentry middleware.stall",
     "middleware.stall.report*": "middleware.stall",
+    "middleware.stall.sidecar.launcher": "middleware.settings middleware.stall",
+    "middleware.stall.detector": (
+        "middleware.drops middleware.exchange middleware.settings middleware.stall"
+    ),
+    # The sidecar is a process of its own, which has to stay small: nothing that is installed.
+    "middleware.stall.sidecar*": "middleware.stall",
+    "middleware.stall.[wa]*": (
+        "middleware.drops middleware.exchange middleware.route middleware.stall"
+    ),
+    "middleware.stall*": "middleware.exchange middleware.stall",
+    "middleware.pytest_plugin": (
+        "prometheus_client pytest uvloop middleware.drops middleware.settings middleware.stall"
+    ),
     "middleware.observability": (
         "structlog middleware.asgi middleware.exchange middleware.lifespan middleware.settings"
         " middleware.signals middleware.telemetry middleware.websocket"

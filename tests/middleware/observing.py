@@ -20,7 +20,7 @@ DURATION = "http_server_request_duration_seconds"
 
 def quiet_settings(**switches: Any) -> Settings:
     """Metrics and logs; nothing that the whole process would notice."""
-    off = {"traces": False, "sentry": False, "ops": False}
+    off = {"traces": False, "sentry": False, "ops": False, "stalls": False}
     return Settings(observability=Switches(**{**off, **switches}))
 
 

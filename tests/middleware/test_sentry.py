@@ -31,7 +31,7 @@ def sentry() -> Iterator[SentryReceiver]:
 
 
 def only_sentry(sentry: SentryReceiver) -> Settings:
-    off = Switches(metrics=False, traces=False, logs=False, ops=False)
+    off = Switches(metrics=False, traces=False, logs=False, ops=False, stalls=False)
     return Settings(sentry_dsn=SecretStr(sentry.dsn), observability=off)
 
 

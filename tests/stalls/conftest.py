@@ -1,6 +1,7 @@
-"""One server per module and kind of loop; what a module needs of it otherwise it overrides."""
+"""Servers that tests share: one for each kind of loop and each way to set it up."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,6 +11,22 @@ from tests.middleware.sentry_receiver import SentryReceiver, receiving
 from .serving import RunningApp, running_app
 
 
+class Servers:
+    """Started when first asked for: that takes seconds. They run until the tests are over."""
+
+    def __init__(self, otlp: OtlpReceiver, sentry: SentryReceiver, opened: ExitStack) -> None:
+        self._otlp, self._sentry, self._opened = otlp, sentry, opened
+        self._running: dict[tuple[str, ...], RunningApp] = {}
+
+    def get(self, loop: str, settings: dict[str, str]) -> RunningApp:
+        """The one on this kind of loop with these settings."""
+        key = (loop, *settings, *settings.values())
+        if key not in self._running or self._running[key].process.poll() is not None:
+            running = running_app(loop, self._otlp, self._sentry, **settings)
+            self._running[key] = self._opened.enter_context(running)
+        return self._running[key]
+
+
 @pytest.fixture(scope="session")
 def otlp() -> Iterator[OtlpReceiver]:
     """Takes every server's spans."""
@@ -17,26 +34,34 @@ def otlp() -> Iterator[OtlpReceiver]:
         yield receiver
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sentry() -> Iterator[SentryReceiver]:
-    """Takes the events of one module's servers."""
+    """Takes every server's events."""
     with receiving() as receiver:
         yield receiver
 
 
+@pytest.fixture(scope="session")
+def servers(otlp: OtlpReceiver, sentry: SentryReceiver) -> Iterator[Servers]:
+    """All that run."""
+    with ExitStack() as opened:
+        yield Servers(otlp, sentry, opened)
+
+
 @pytest.fixture(scope="module")
 def module_settings() -> dict[str, str]:
-    """What a module's server has other than the defaults."""
+    """What a module's server has other than the defaults; no two modules share it then."""
     return {}
 
 
-@pytest.fixture(scope="module", params=["asyncio", "uvloop"])
-def app(
-    request: pytest.FixtureRequest,
-    otlp: OtlpReceiver,
-    sentry: SentryReceiver,
-    module_settings: dict[str, str],
-) -> Iterator[RunningApp]:
-    """The module's server, on one kind of loop after the other."""
-    with running_app(request.param, otlp, sentry, **module_settings) as running:
-        yield running
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> str:
+    """The kind of loop."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def app(servers: Servers, loop: str, module_settings: dict[str, str]) -> RunningApp:
+    """A server that may have served other tests before."""
+    return servers.get(loop, module_settings)

@@ -30,6 +30,9 @@ ROOT = Path(__file__).parent.parent.parent
 UVICORN = [sys.executable, "-m", "uvicorn", "tests.stalls.app.main:app"]
 UVICORN += ["--timeout-graceful-shutdown", "1"]
 
+# Many stalls in little time.
+QUICK = {"STALL__THRESHOLD_SECONDS": "0.04", "STALL__HEARTBEAT_SECONDS": "0.01"}
+
 Stall = dict[str, Any]
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,11 @@ from .seeing import ended_since, ids, until_seen
 from .serving import RunningApp, Stall, running_app, until
 
 pytestmark = pytest.mark.xdist_group("stalls-host")
+
+
+@pytest.fixture(scope="module")
+def module_settings() -> dict[str, str]:
+    return {"SCENARIO": "host"}  # a server of its own, which is not well treated
 
 
 def test_a_stopped_process_is_nobodys_fault(app: RunningApp) -> None:
@@ -36,8 +42,10 @@ def test_sentry_hears_of_a_block_but_not_of_a_stop(app: RunningApp) -> None:
     ended_since(app, known, "process_stopped")
     seen = until_seen(app, "/sleep/handler/7?seconds=0.6", "blocking_call", "handler")
 
-    event = app.sentry.next_event()
-    assert seen.stall["trace_id"] == event["contexts"]["trace"]["trace_id"]
+    events: list[dict[str, Any]] = []
+    while seen.stall["trace_id"] not in traces_of(events):
+        events.append(app.sentry.next_event())
+    assert not [event for event in events if event["tags"]["cause"] == "process_stopped"]
 
 
 def test_a_starved_process_blames_no_code(app: RunningApp) -> None:
@@ -64,12 +72,6 @@ def test_a_quota_that_is_used_up_blames_no_code(
 
         cgroup.limit(None)
     assert not blames(seen.stall)
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def loop(request: pytest.FixtureRequest) -> str:
-    kind: str = request.param
-    return kind
 
 
 @pytest.fixture
@@ -105,6 +107,10 @@ def starvations(app: RunningApp, known: set[str]) -> list[Stall]:
     """All new stalls, once there is one for this cause."""
     new = [stall for stall in app.stalls() if stall["id"] not in known]
     return new if any(stall["cause"] == "cpu_starved" for stall in new) else []
+
+
+def traces_of(events: list[dict[str, Any]]) -> list[str]:
+    return [event["contexts"]["trace"].get("trace_id") for event in events]
 
 
 def blames(stall: Stall) -> bool:

@@ -16,17 +16,14 @@ pytestmark = pytest.mark.xdist_group("stalls-killed")
 
 HANGS = {
     "gil": "/threads/gil?seconds=100",
-    "match": "/compute/match?amount=60",
     "handler": "/sleep/handler/7?seconds=100",
 }
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def own_app(
-    request: pytest.FixtureRequest, otlp: OtlpReceiver, sentry: SentryReceiver
-) -> Iterator[RunningApp]:
+@pytest.fixture
+def own_app(loop: str, otlp: OtlpReceiver, sentry: SentryReceiver) -> Iterator[RunningApp]:
     """One that may be killed."""
-    with running_app(request.param, otlp, sentry) as running:
+    with running_app(loop, otlp, sentry) as running:
         yield running
 
 

@@ -10,9 +10,9 @@ import pytest
 from tests.service.command import environment_of
 
 from .processes import hogs, possessions
-from .serving import ROOT, RunningApp, until
+from .serving import QUICK, ROOT, RunningApp, until
 
-pytestmark = pytest.mark.xdist_group("stalls-long")
+pytestmark = pytest.mark.xdist_group("stalls-quick")
 
 SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "5"))  # 60 when it is to be known for sure
 RESTARTS = 50 if SECONDS >= 60 else 8
@@ -20,7 +20,7 @@ RESTARTS = 50 if SECONDS >= 60 else 8
 
 @pytest.fixture(scope="module")
 def module_settings() -> dict[str, str]:
-    return {"STALL__THRESHOLD_SECONDS": "0.02", "STALL__HEARTBEAT_SECONDS": "0.005"}
+    return QUICK
 
 
 @pytest.mark.timeout(300)
@@ -43,7 +43,6 @@ def test_stalls_at_full_rate_on_a_busy_host_crash_and_leak_nothing(app: RunningA
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 def test_starting_and_stopping_leaves_nothing_behind(loop: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.stalls.restarts", loop, str(RESTARTS)],

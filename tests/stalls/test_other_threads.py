@@ -34,6 +34,7 @@ def test_the_garbage_collector_is_nobodys_fault(app: RunningApp) -> None:
     assert app.get("/threads/heap?count=3000000").status == 200
 
     seen = until_seen(app, "/threads/collect", "gc_pause")
+    assert app.get("/threads/shrink").status == 200
 
     assert seen.stall["culprit"] is None
     assert seen.stall["route"] == "unattributed"

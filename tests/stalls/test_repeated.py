@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from .serving import RunningApp, until
+from .serving import QUICK, RunningApp, until
 
-pytestmark = pytest.mark.xdist_group("stalls-reports")
+pytestmark = pytest.mark.xdist_group("stalls-quick")
 
 # 1,000 of one bug and 500 different ones take their time: FULL runs have them.
 FULL = float(os.environ.get("STALL_TEST_SECONDS", "5")) >= 60
@@ -20,7 +20,7 @@ CULPRITS = "asyncio_eventloop_stall_culprit_seconds_total"
 
 @pytest.fixture(scope="module")
 def module_settings() -> dict[str, str]:
-    return {"STALL__THRESHOLD_SECONDS": "0.04", "STALL__HEARTBEAT_SECONDS": "0.01"}
+    return QUICK
 
 
 def test_every_stall_of_the_same_bug_is_counted(app: RunningApp) -> None:
@@ -35,8 +35,8 @@ def test_every_stall_of_the_same_bug_is_counted(app: RunningApp) -> None:
     # The host may have taken the CPU from some; then those are its fault.
     blocking = app.metric(DURATIONS, cause="blocking_call") - before[2]
     assert 0.9 * SAME <= blocking <= stalls
-    culprits = {labels["culprit"] for labels, _ in app.series(CULPRITS)}
-    assert culprits == {"tests.stalls.app.repeated:same"}
+    culprits = [labels["culprit"] for labels, _ in app.series(CULPRITS)]
+    assert "tests.stalls.app.repeated:same" in culprits
 
 
 def test_however_many_culprits_there_are_the_first_fifty_have_a_label(app: RunningApp) -> None:

@@ -1,5 +1,7 @@
 """Who waits because of a stall: exactly those, and for how long."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from .seeing import until_seen
@@ -11,13 +13,14 @@ LOST = "asyncio_eventloop_stall_victim_seconds_total"
 
 
 @pytest.fixture
-def waiting(app: RunningApp) -> list[str]:
-    """The trace ids of twenty requests that are in flight, for long enough."""
+def waiting(app: RunningApp) -> Iterator[list[str]]:
+    """The trace ids of twenty requests that are in flight, until released."""
     waiting = [new_trace() for _ in range(20)]
-    answers = [app.ask(f"/slow/{number}?seconds=8", each) for number, each in enumerate(waiting)]
+    answers = [app.ask(f"/slow/{number}", each) for number, each in enumerate(waiting)]
     until(lambda: in_flight(app) == 20, "twenty requests are in flight")
-    assert not any(answer.done() for answer in answers)
-    return waiting
+    yield waiting
+    app.get("/release")
+    assert {answer.result(30).status for answer in answers} == {200}
 
 
 def test_the_victims_are_those_in_flight_but_for_the_culprit(

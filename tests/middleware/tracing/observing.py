@@ -11,7 +11,7 @@ from middleware.settings import Switches
 
 SETTINGS = Settings(
     _env_file=None,
-    observability=Switches(logs=False, ops=False, sentry=False),
+    observability=Switches(logs=False, ops=False, sentry=False, stalls=False),
 )
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 router = APIRouter(prefix="/churn")
 
-_STALL_SECONDS = 0.03
+_STALL_SECONDS = 0.06
 _DEPTH = 30
 
 
@@ -19,7 +19,7 @@ async def churn(seconds: float) -> int:
     stalls = 0
     while time.monotonic() < until:
         await stall()
-        await asyncio.sleep(0.006)
+        await asyncio.sleep(0.012)
         stalls += 1
     return stalls
 

@@ -56,6 +56,13 @@ def grow(count: int) -> None:
     _heap.extend([number] for number in range(count))
 
 
+@router.get("/shrink")
+def shrink() -> None:
+    """Have the collector as it was before."""
+    _heap.clear()
+    gc.enable()
+
+
 @router.get("/collect")
 async def collect() -> None:
     gc.collect()
