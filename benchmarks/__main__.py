@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from benchmarks import cores, report
 from benchmarks.arena import open_arena
 from benchmarks.contestants import ALL, Contestant
+from benchmarks.detector.scenario import detector
 from benchmarks.installation import node_program
 from benchmarks.overhead import variants
 from benchmarks.overhead.programs import load_averages, versions
@@ -18,6 +19,9 @@ from benchmarks.scenarios.capacity import capacity
 from benchmarks.scenarios.latency import latency
 from benchmarks.scenarios.telemetry import telemetry
 from benchmarks.scenarios.users import users
+from benchmarks.stalls import contestants as watchers
+from benchmarks.stalls.contestants import Tool
+from benchmarks.stalls.scenario import stalls
 
 SCENARIOS: Scenarios = {
     "latency": latency,
@@ -26,13 +30,14 @@ SCENARIOS: Scenarios = {
     "capacity": capacity,
     "users": users,
 }
-OVERHEAD, SCRAPE = "overhead", "scrape"
+OVERHEAD, SCRAPE, STALLS, DETECTOR = "overhead", "scrape", "stalls", "detector"
+OF_MIDDLEWARE = (OVERHEAD, SCRAPE, STALLS, DETECTOR)
 
 
 def main() -> None:
     """Run what was asked for and print the tables."""
     options = _options()
-    chosen = options.scenario or [*SCENARIOS, OVERHEAD, SCRAPE]
+    chosen = options.scenario or [*SCENARIOS, *OF_MIDDLEWARE]
     if not cores.are_apart():
         print("Only one core: contestant and load get in each other's way, trust no figure.")
     of_service = [name for name in SCENARIOS if name in chosen]
@@ -43,9 +48,32 @@ def main() -> None:
         text = overhead(taking_part, options.rounds, options.duration)
         complete = len(taking_part) == len(variants.ALL)
         _show(OVERHEAD, text, options, complete=complete)
-    if SCRAPE in chosen and (options.scenario or not options.only):  # it has nobody to choose
-        print(f"{SCRAPE} …", flush=True)
-        _show(SCRAPE, scrape(options.rounds), options, complete=not options.only)
+    if STALLS in chosen and (tools := _tools(options.only)):
+        _measure_tools(tools, options)
+    for name, measure in ((SCRAPE, _scrape), (DETECTOR, _detector)):
+        if name in chosen and (options.scenario or not options.only):  # they have nobody to choose
+            print(f"{name} …", flush=True)
+            _show(name, measure(options), options, complete=not options.only)
+
+
+def _scrape(options: argparse.Namespace) -> str:
+    return scrape(options.rounds)
+
+
+def _detector(options: argparse.Namespace) -> str:
+    return detector(options.rounds, options.duration)
+
+
+def _measure_tools(tools: Sequence[Tool], options: argparse.Namespace) -> None:
+    """A table of words, so there is nothing to take the median of."""
+    print(f"{STALLS} …", flush=True)
+    text = stalls(tools, options.rounds)
+    busy = report.busy(load_averages)
+    times = f"each combination {options.rounds} ×, a process of its own each time"
+    head = f"{report.machine()}; {times}; {busy}.\n{versions(watchers.PACKAGES)}."
+    outcome = f"{head}\n\n{text}\n"
+    report.save(outcome, STALLS, complete=len(tools) == len(watchers.ALL))
+    print(f"\n{outcome}", flush=True)
 
 
 def _measure_service(
@@ -77,7 +105,7 @@ def _settings(options: argparse.Namespace) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    scenarios = [*SCENARIOS, OVERHEAD, SCRAPE]
+    scenarios = [*SCENARIOS, *OF_MIDDLEWARE]
     parser.add_argument("--scenario", action="append", choices=scenarios, help="repeatable")
     parser.add_argument(
         "--only",
@@ -93,7 +121,8 @@ def _options() -> argparse.Namespace:
 
 def _names() -> list[str]:
     of_variants = (name for each in variants.ALL for name in (each.package, each.name))
-    return list(dict.fromkeys([*(each.name for each in ALL), *of_variants]))
+    tools = (each.name for each in watchers.ALL)
+    return list(dict.fromkeys([*(each.name for each in ALL), *of_variants, *tools]))
 
 
 def _contestants(only: Sequence[str] | None) -> list[Contestant]:
@@ -106,6 +135,10 @@ def _contestants(only: Sequence[str] | None) -> list[Contestant]:
 
 def _variants(only: Sequence[str] | None) -> list[Variant]:
     return [each for each in variants.ALL if not only or {each.package, each.name} & {*only}]
+
+
+def _tools(only: Sequence[str] | None) -> list[Tool]:
+    return [each for each in watchers.ALL if not only or each.name in only]
 
 
 if __name__ == "__main__":

@@ -162,13 +162,10 @@ def turn(process: socket.socket) -> Spent:
     return Spent(*_PACKED.unpack(answer))
 
 
-def measure(seconds: float, install: str, extra_routes: int, *, as_it_comes: bool) -> Cost:
+def beside(create_bare: Callable[[], App], create: Callable[[], App], seconds: float) -> Cost:
     """Pairs of blocks for so long; each twin begins every other one."""
     create_app("")  # what both need is imported before they part
-    twins = (
-        forked(lambda: create_app("", extra_routes)),
-        forked(lambda: create_app(install, extra_routes, as_it_comes=as_it_comes)),
-    )
+    twins = (forked(create_bare), forked(create))
     for twin in twins:
         turn(twin)
     spent: tuple[list[Spent], list[Spent]] = ([], [])
@@ -184,13 +181,22 @@ def measure(seconds: float, install: str, extra_routes: int, *, as_it_comes: boo
     return compared(*spent)
 
 
-def main(task: str) -> None:
-    """Print the cost; what the variant prints goes to /dev/null."""
+def measure(seconds: float, install: str, extra_routes: int, *, as_it_comes: bool) -> Cost:
+    """A variant beside the bare app."""
+    return beside(
+        lambda: create_app("", extra_routes),
+        lambda: create_app(install, extra_routes, as_it_comes=as_it_comes),
+        seconds,
+    )
+
+
+def print_alone(measured: Callable[[], object]) -> None:
+    """Print the outcome as JSON; what the variants print goes to /dev/null."""
     outcome = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    json.dump(asdict(measure(**json.loads(task))), outcome)
+    json.dump(measured(), outcome)
     outcome.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    print_alone(lambda: asdict(measure(**json.loads(sys.argv[1]))))

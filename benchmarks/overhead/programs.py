@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -102,12 +102,12 @@ def served(factory: str, told: Mapping[str, str]) -> Iterator[Server]:
         yield Server(port, process.pid)
 
 
-def versions() -> str:
+def versions(packages: Sequence[str] = _PACKAGES) -> str:
     """Of everything that is compared, and of what it stands on."""
     folder = next((PYTHON_PEERS / "lib").glob("python*")) / "site-packages"
     found = {
         name: distribution.version
-        for name in _PACKAGES
+        for name in packages
         for distribution in metadata.distributions(name=name, path=[str(folder)])
     }
     ours = f"{STALLSCOPE.name} {metadata.version('stallscope')}"

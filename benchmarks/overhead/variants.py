@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.contestants import OURS as STALLSCOPE
 
-SIGNALS = ("METRICS", "TRACES", "LOGS", "SENTRY", "OPS")
+SIGNALS = ("METRICS", "TRACES", "LOGS", "SENTRY", "STALLS", "OPS")
 MANY_ROUTES = 100  # besides the 7
 _PEERS = "benchmarks.overhead.peers."
 

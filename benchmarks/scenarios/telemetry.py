@@ -14,7 +14,8 @@ from benchmarks.measure import Measure
 from benchmarks.scenarios import UPSTREAM_MS, Setup, mix
 from benchmarks.scenarios.cached_cpu import LASTING, PAIRS, cpu_microseconds
 
-OFF = {f"OBSERVABILITY__{name}": "false" for name in ("METRICS", "TRACES", "LOGS", "SENTRY")}
+_SIGNALS = ("METRICS", "TRACES", "LOGS", "SENTRY", "STALLS")
+OFF = {f"OBSERVABILITY__{name}": "false" for name in _SIGNALS}
 ON = {"LOG_LEVEL": "info"}
 
 

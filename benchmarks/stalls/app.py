@@ -14,6 +14,7 @@ from benchmarks.overhead.app import SILENT, Install
 from tests.stalls.app import callbacks, computing, innocent, sleeping, threads, waiting
 
 SECONDS = 2.0
+BEGUN_SECONDS = 0.6  # where only the first report counts
 
 
 def create() -> FastAPI:
@@ -45,7 +46,7 @@ async def began(kind: str, amount: int = 0) -> float:
     """When the loop began to be blocked, as `time.time()` has it."""
     at = time.time()
     if kind == "sleep":
-        time.sleep(SECONDS)  # noqa: ASYNC251 - it is what this is about
+        time.sleep(BEGUN_SECONDS)  # noqa: ASYNC251 - it is what this is about
     else:
         computing.WORK[kind](amount)
     return at

@@ -35,7 +35,9 @@ GUILTY = (
         computing("pbkdf2", "/compute/pbkdf2"),
         marked("pbkdf2"),
     ),
-    Case("catastrophic `re.match` (GIL held)", computing("match", "/compute/match"), marked("match")),
+    Case(
+        "catastrophic `re.match` (GIL held)", computing("match", "/compute/match"), marked("match")
+    ),
     Case("`sum(range(n))` (GIL held)", computing("sum", "/compute/sum"), marked("sum")),
     Case("a C sleep that holds the GIL", asking(f"/threads/gil?seconds={SECONDS}"), marked("gil")),
     Case(

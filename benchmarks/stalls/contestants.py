@@ -7,6 +7,7 @@ from benchmarks.contestants import OURS as STALLSCOPE
 from benchmarks.stalls import reading
 from benchmarks.stalls.reading import Report, Said
 
+PACKAGES = ("aiodebug", "blockbuster", "aiocop", "uvloop", "uvicorn", "fastapi", "py-spy")
 _TOOLS = "benchmarks.stalls.tools."
 
 

@@ -16,6 +16,7 @@ APPLICATION = (Path(app.__file__), *sorted(TESTED.rglob("*.py")))
 class Guilty:
     """One function and its guilty lines, if it is one line's fault."""
 
+    name: str
     function: range
     file: str
     lines: frozenset[int] = frozenset()
@@ -42,15 +43,16 @@ def marked(name: str) -> Guilty:
         source = path.read_text().splitlines()
         lines = {number for number, line in enumerate(source, 1) if line.endswith(wanted)}
         if lines:
-            around = [each for each in _functions(path).values() if min(lines) in each]
-            return Guilty(max(around, key=lambda each: each.start), str(path), frozenset(lines))
+            around = [(name, each) for name, each in _functions(path).items() if min(lines) in each]
+            name, innermost = max(around, key=lambda each: each[1].start)
+            return Guilty(name, innermost, str(path), frozenset(lines))
     raise LookupError(wanted)
 
 
 @cache
 def function(file: str, name: str) -> Guilty:
     """All of a function of the tests' application."""
-    return Guilty(_functions(TESTED / file)[name], str(TESTED / file))
+    return Guilty(name, _functions(TESTED / file)[name], str(TESTED / file))
 
 
 def _functions(path: Path) -> dict[str, range]:

@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 Place = tuple[str, int]  # file and line
 
 _PLACE = re.compile(r'[Ff]ile:? "([^"]+)", line (\d+)|(/[^\s":,]+\.py):(\d+)')
+_CREATED = re.compile(r"created at \S+")
+_HANDLE = re.compile(r"Handle (?:when=\S+ )?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Report:
 
     at: float
     places: frozenset[Place]
+    functions: frozenset[str] = frozenset()  # named without saying where they are
     raised: bool = False
 
 
@@ -40,10 +44,14 @@ def stalls(said: Said) -> Iterator[Report]:
 
 
 def slow_callbacks(said: Said) -> Iterator[Report]:
-    """asyncio's log line and its imitations: "Executing … took … seconds"."""
+    """asyncio's log line and its imitations: "Executing … took … seconds".
+
+    Where a callback was scheduled, which debug mode adds, is no accusation.
+    """
     for at, line in said.lines:
         if "Executing " in line and " took " in line:
-            yield Report(at, places(line))
+            named = _CREATED.sub("", line)
+            yield Report(at, places(named), frozenset(_HANDLE.findall(named)))
 
 
 def slow_callbacks_and_dumps(said: Said) -> Iterator[Report]:
@@ -76,7 +84,7 @@ def places(text: str) -> frozenset[Place]:
     return frozenset((one or other, int(line or number)) for one, line, other, number in found)
 
 
-def _json(line: str) -> dict[str, object]:
+def _json(line: str) -> dict[str, Any]:
     with suppress(ValueError):
         parsed = json.loads(line)
         if isinstance(parsed, dict):

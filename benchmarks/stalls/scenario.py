@@ -16,9 +16,7 @@ LOOPS = ("asyncio", "uvloop")
 
 def stalls(tools: Sequence[Tool], rounds: int) -> str:
     """The outcome as Markdown; where the loops differ, asyncio's stands first."""
-    rows = [
-        [case.label, *(_cell(tool, case, rounds) for tool in tools)] for case in cases.ALL
-    ]
+    rows = [[case.label, *(_cell(tool, case, rounds) for tool in tools)] for case in cases.ALL]
     return table(["", *(tool.name for tool in tools)], rows)
 
 

@@ -49,7 +49,7 @@ def _word(report: Report, case: Case) -> str:
         return BLAMES if named else NOTICED if case.stalls else FALSE_ALARM
     if any(map(guilty.is_line, named)):
         return LINE
-    if any(map(guilty.is_around, named)):
+    if any(map(guilty.is_around, named)) or guilty.name in report.functions:
         return FUNCTION
     return WRONG if named else NOTICED
 

@@ -5,6 +5,11 @@ import threading
 import time
 from contextlib import suppress
 
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
 from .sidecar.system_calls import system_call_of
 
 _RESOLVE_EVERY_NS = 5_000_000_000
@@ -59,6 +64,12 @@ class ThreadClock:
             return os.pread(descriptor, 4096, 0)
         except OSError:  # the thread has ended
             return b""
+
+
+def switches_of_this_thread() -> int:
+    """How often the calling thread has given its CPU away so far; 0 where nobody counts."""
+    who = getattr(resource, "RUSAGE_THREAD", None)
+    return resource.getrusage(who).ru_nvcsw if who is not None else 0
 
 
 class CgroupClock:

@@ -6,7 +6,7 @@ CLOCK_MONOTONIC, which processes have in common.
 
 import mmap
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _FIELDS = (
     # The loop writes these with every beat, the sequence last; `Beat` has the same order.
@@ -30,8 +30,7 @@ _FIELDS = (
 _SIZE = mmap.PAGESIZE
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
+class Beat(NamedTuple):
     """The loop was alive at `at_ns`, and was to beat again by `due_ns`; what the clocks said then.
 
     Totals: CPU time of the loop's thread, its wait for a CPU (0 where the system does not say),
@@ -63,13 +62,8 @@ class Pulse:
     def write_beat(self, beat: Beat) -> None:
         """Called by the loop."""
         numbers = self._numbers
-        numbers[0] = beat.at_ns
-        numbers[1] = beat.due_ns
-        numbers[2] = beat.on_cpu_ns
-        numbers[3] = beat.run_queue_ns
-        numbers[4] = beat.gc_ns
-        numbers[5] = beat.process_cpu_ns
-        numbers[6] = beat.sequence
+        for index, number in enumerate(beat):
+            numbers[index] = number
 
     def read_beat(self) -> Beat:
         """The last beat, whole."""

@@ -14,6 +14,7 @@ BACKGROUND = "background"  # what the loop does for no request
 OTHER = "other"
 
 _MOST_ROUTES = 2000
+_LOOK_NS = 200_000_000
 _MOMENT_NS = 1_000_000_000
 
 
@@ -55,8 +56,13 @@ class LoopUsage:
         """By route."""
         return self._busy_seconds
 
+    @property
+    def due_ns(self) -> int:
+        """When to look again."""
+        return self._looked_ns + _LOOK_NS
+
     def note(self, glimpse: Glimpse) -> None:
-        """Called every now and then, at moments that nothing on the loop has chosen."""
+        """Called at moments that nothing on the loop has chosen."""
         since, self._looked_ns = self._looked_ns, glimpse.at_ns
         user = _user(glimpse)
         if user is not None:

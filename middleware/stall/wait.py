@@ -2,7 +2,7 @@
 
 from time import monotonic_ns
 
-from .clocks import ThreadClock
+from .clocks import ThreadClock, switches_of_this_thread
 
 # A wait for the GIL wakes up every 5 ms to ask for it; a stopped thread does not wake up at all.
 _STOPPED_SWITCHES_PER_SECOND = 20
@@ -22,13 +22,13 @@ class Wait:
         """It is to end at `planned_ns`."""
         self.planned_ns = planned_ns
         self._starved_ns = self._clock.run_queue_ns()
-        self._switches = self._clock.voluntary_switches()
+        self._switches = switches_of_this_thread()
 
     def end(self, ended_ns: int) -> None:
         """It ended."""
         self.ended_ns = ended_ns
         self.starved_ns = self._clock.run_queue_ns() - self._starved_ns
-        switches = self._clock.voluntary_switches() - self._switches
+        switches = switches_of_this_thread() - self._switches
         late_ns = self.kept_waiting_ns(ended_ns)
         expected = late_ns / 1e9 * _STOPPED_SWITCHES_PER_SECOND
         self.stopped = late_ns > _NOTABLE_NS and self._switches > 0 and switches < expected

@@ -14,6 +14,7 @@ from ..route import UNMATCHED
 from .announcer import Announcer
 from .attribution import application_of, route_of
 from .clocks import CgroupClock
+from .gil import prompt_gil
 from .glimpse import Glimpse, Viewpoint
 from .incident import Incident, Reading
 from .pulse import Beat
@@ -22,9 +23,11 @@ from .usage import LoopUsage
 from .verdict import Judge
 from .wait import Wait
 
+_RUN_UP_NS = 1_000_000
 _SAMPLE_NS = 10_000_000
 _LATER_SAMPLE_NS = 50_000_000
 _LATER_NS = 1_000_000_000
+_REST_NS = 250_000_000
 _FINDING_SECONDS = 0.5
 _ROUTING_SECONDS = 0.01
 _ROUTING_TRIES = 10
@@ -48,9 +51,12 @@ class Watchdog:
         self._usage, self._drops = usage, drops
         self._heartbeat = viewpoint.heartbeat
         self._threshold_ns = int(judge.threshold_seconds * 1e9)
-        self._early_ns = self._threshold_ns // 2  # so that the end of the first callback is seen
+        self._early_ns = (
+            self._threshold_ns * 7 // 10
+        )  # so that the end of the first callback is seen
         self._cgroup = CgroupClock()
-        self._throttled_ns = 0
+        self._throttled_ns = self._cgroup.throttled_ns()
+        self._rested_ns = 0
         self._incident: Incident | None = None
         self._findings: deque[Finding] = deque(maxlen=_MOST_FINDINGS)
         self._stopping = threading.Event()
@@ -79,13 +85,24 @@ class Watchdog:
         wait.close()
 
     def _look_again(self, wait: Wait) -> None:
-        due_ns = self._due_ns()
+        due_ns, last = self._due_ns(), self._heartbeat.last
         self._heartbeat.pulse["watchdog_due_ns"] = due_ns
         wait.begin(due_ns)
-        self._stopping.wait(max(0, due_ns - monotonic_ns()) / 1e9)
-        glimpse = self._viewpoint.glimpse(self._early_ns)
+        is_to_look_for_users = due_ns >= self._usage.due_ns
+        self._sleep(due_ns - _RUN_UP_NS if is_to_look_for_users else due_ns)
+        if is_to_look_for_users and self._heartbeat.last is not last:  # it beats: there is time
+            with prompt_gil():
+                self._sleep(max(due_ns, monotonic_ns() + _RUN_UP_NS))
+                glimpse = self._viewpoint.glimpse(self._early_ns)
+        else:
+            glimpse = self._viewpoint.glimpse(self._early_ns)
         wait.end(glimpse.at_ns)
+        if is_to_look_for_users:
+            self._usage.note(glimpse)
         self._heed(glimpse, wait)
+
+    def _sleep(self, until_ns: int) -> None:
+        self._stopping.wait(max(0, until_ns - monotonic_ns()) / 1e9)
 
     def _due_ns(self) -> int:
         last = self._heartbeat.last
@@ -96,20 +113,27 @@ class Watchdog:
         return now_ns + (_SAMPLE_NS if is_young else _LATER_SAMPLE_NS)
 
     def _heed(self, glimpse: Glimpse, wait: Wait) -> None:
-        throttled_ns = self._cgroup.throttled_ns()
-        self._findings += self._announcer.findings()
-        self._usage.note(glimpse)
         self._learn(glimpse)
         is_late = glimpse.late_ns >= self._early_ns and self._heartbeat.loop.is_running()
         if is_late:
             self._watch(glimpse, wait)
+        elif not self._heartbeat.late:
+            self._rest(glimpse)
+            return
+        throttled_ns = self._cgroup.throttled_ns()
         # By now the beat may have come: then the glimpse was the last of this stall.
         while self._heartbeat.late:
             self._end(*self._heartbeat.late.popleft(), throttled_ns, wait)
-        if not is_late:
-            self._incident, self._throttled_ns = None, throttled_ns
-        elif self._incident is not None and glimpse.late_ns >= self._threshold_ns:
+        if self._incident is not None and glimpse.late_ns >= self._threshold_ns:
             self._tell(self._incident, glimpse, Reading.now(self._heartbeat, throttled_ns))
+
+    def _rest(self, glimpse: Glimpse) -> None:
+        """All is well; now and then, take note of how it is."""
+        self._incident = None
+        if glimpse.at_ns >= self._rested_ns + _REST_NS:
+            self._rested_ns = glimpse.at_ns
+            self._throttled_ns = self._cgroup.throttled_ns()
+            self._findings += self._announcer.findings()
 
     def _watch(self, glimpse: Glimpse, wait: Wait) -> None:
         incident = self._incident

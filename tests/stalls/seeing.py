@@ -7,6 +7,7 @@ until it had gone on. Blaming another line or another request never is.
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,7 +16,7 @@ from .serving import Answered, RunningApp, Stall
 
 _SEEN_WITHIN_SECONDS = 5.0
 _OTHERS_WITHIN_SECONDS = 1.5
-_ATTEMPTS = 4
+_ATTEMPTS = 5
 _KEEP_THE_GIL = {"cpu_gil_held", "gil_held_off_cpu"}
 
 
@@ -32,10 +33,10 @@ def until_seen(app: RunningApp, path: str, cause: str, culprit: str | None = Non
     mark = marked(culprit) if culprit is not None else None
     seen: list[str] = []
     for _ in range(_ATTEMPTS):
-        known = ids(app)
+        asked = now()
         answered = app.get(path)
         assert answered.status == 200, answered
-        for stall in ended_since(app, known, cause):
+        for stall in ended_since(app, asked, cause):
             assert_nobody_else_is_blamed(stall, answered.trace_id, mark)
             may_be_unknown = cause in _KEEP_THE_GIL and stall["trace_id"] is None
             if stall["cause"] == cause and not may_be_unknown:
@@ -51,17 +52,21 @@ def assert_nobody_else_is_blamed(stall: Stall, trace_id: str, mark: Mark | None)
     assert stall["trace_id"] in {None, trace_id}, stall
 
 
-def ids(app: RunningApp) -> set[str]:
-    """Of the stalls so far."""
-    return {stall["id"] for stall in app.stalls()}
+def now() -> datetime:
+    """A moment to compare the beginnings of stalls with."""
+    return datetime.now(UTC)
 
 
-def ended_since(app: RunningApp, known: set[str], cause: str) -> list[Stall]:
-    """New stalls, once one for this cause is over; whatever there is, if none comes."""
+def stalls_since(app: RunningApp, moment: datetime) -> list[Stall]:
+    """Those that began later, whenever they were told of: one from before is no answer."""
+    return [stall for stall in app.stalls() if datetime.fromisoformat(stall["started_at"]) > moment]
+
+
+def ended_since(app: RunningApp, moment: datetime, cause: str) -> list[Stall]:
+    """Stalls since, once one for this cause is over; whatever there is, if none comes."""
     began = time.monotonic()
     while True:
-        new = [stall for stall in app.stalls() if stall["id"] not in known]
-        ended = [stall for stall in new if stall["phase"] == "ended"]
+        ended = [stall for stall in stalls_since(app, moment) if stall["phase"] == "ended"]
         patience = _OTHERS_WITHIN_SECONDS if ended else _SEEN_WITHIN_SECONDS
         found = any(stall["cause"] == cause for stall in ended)
         if found or time.monotonic() - began > patience:

@@ -6,7 +6,7 @@ import pytest
 
 from .marks import marked
 from .processes import children
-from .seeing import ids, until_seen
+from .seeing import now, stalls_since, until_seen
 from .serving import RunningApp, until
 
 pytestmark = pytest.mark.xdist_group("stalls-killed")
@@ -43,7 +43,7 @@ def test_a_child_ends_as_it_wants_to(app: RunningApp, way: str, status: int) -> 
 
 
 def test_a_forked_child_is_not_watched_and_its_parent_still_is(app: RunningApp) -> None:
-    known, before = ids(app), set(children(app.process.pid))
+    began, before = now(), set(children(app.process.pid))
 
     child = app.get("/neighbours/fork_on_loop?seconds=0.6").json()
     seen = until_seen(app, "/sleep/handler/7", "blocking_call", "handler")
@@ -51,7 +51,7 @@ def test_a_forked_child_is_not_watched_and_its_parent_still_is(app: RunningApp) 
 
     assert seen.stall["pid"] == app.process.pid
     handler = marked("handler")
-    new = [stall for stall in app.stalls() if stall["id"] not in known]
+    new = stalls_since(app, began)
     assert all(handler.fits(stall["culprit"]) for stall in new if stall["culprit"])
     assert all(event["pid"] != child for event in app.output.events(event="event_loop_stall"))
     assert set(children(app.process.pid)) == before

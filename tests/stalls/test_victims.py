@@ -26,7 +26,7 @@ def waiting(app: RunningApp) -> Iterator[list[str]]:
 def test_the_victims_are_those_in_flight_but_for_the_culprit(
     app: RunningApp, waiting: list[str]
 ) -> None:
-    lost_before = app.metric(LOST)
+    lost_before = app.metric(LOST, http_route="/slow/{item}")
 
     seen = until_seen(app, "/sleep/handler/7?seconds=0.4", "blocking_call", "handler")
 

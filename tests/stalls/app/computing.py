@@ -82,4 +82,8 @@ def random_bytes() -> bytes:
 @cache
 def numbers(amount: int) -> list[float]:
     """Made with the GIL let go now and then."""
-    return [random.random() for _ in range(amount)]
+    made: list[float] = []
+    while len(made) < amount:
+        made += [random.random() for _ in range(20_000)]
+        time.sleep(0.001)
+    return made[:amount]

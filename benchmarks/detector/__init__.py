@@ -1,0 +1,1 @@
+"""What the stall detector costs, and how soon it speaks."""
