@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n auto --dist loadgroup
 ARGS ?=
 
-.PHONY: demo test check format bench openapi picture lock clean
+.PHONY: demo test check format bench openapi pictures lock clean
 
 demo: .venv/installed           ## everything, running, on this machine: make demo ARGS="--duration 20"
 	$(BIN)/stallscope demo $(ARGS)
@@ -27,8 +27,9 @@ format: .venv/installed
 openapi: .venv/installed        ## write the committed openapi.json anew
 	$(BIN)/stallscope openapi > openapi.json
 
-picture: .venv/installed        ## draw docs/demo.svg from a real run
+pictures: .venv/installed       ## draw docs/demo.svg from a real run, docs/stalls.png from a real stall
 	$(BIN)/python docs/picture.py
+	PICTURE=docs/stalls.png $(BIN)/pytest -q -p no:cacheprovider tests/stalls/test_page.py
 
 bench: .venv/installed          ## ours beside its peers, one table of ratios
 	$(BIN)/python -m benchmarks $(ARGS)

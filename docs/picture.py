@@ -1,4 +1,4 @@
-"""Draws `docs/demo.svg` from a real run: `make picture`.
+"""Draws `docs/demo.svg` from a real run: `make pictures`.
 
 The demo starts, a product is asked for, its reviews API is told to hang, another one is asked for.
 """

@@ -25,6 +25,8 @@ from service.demo.database import prepare_database
 from service.demo.embedded import EmbeddedPostgres, EmbeddedValkey, short_temp_folder
 from service.demo.stand_ins import serve_stand_in
 
+pytest_plugins = ["tests.browser"]
+
 
 def pytest_configure() -> None:
     """Let children hear Ctrl-C, also from a background job, and us open enough connections."""

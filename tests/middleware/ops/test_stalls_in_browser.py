@@ -1,29 +1,17 @@
-"""The page in Chromium: what a person sees, opens, points at, and keeps when the process is gone.
+"""The page in Chromium: what a person sees, opens, points at, and keeps when all is over."""
 
-Needs playwright and a Chromium: CHROMIUM names one, else it is looked for in PATH.
-"""
-
-import os
-import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-playwright = pytest.importorskip(
-    "playwright.sync_api",
-    reason="THE PAGE IS NOT TESTED: there is no playwright (pip install playwright)",
-)
-from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+from middleware.settings import StallSettings
+from middleware.stall.history import StallHistory
+from middleware.stall.record import Cause, Stall
+from tests.browser import DESKTOP, PATIENCE_MS, PHONE, SMALL_PHONE, Visits
 
-from middleware.settings import StallSettings  # noqa: E402
-from middleware.stall.history import StallHistory  # noqa: E402
-from middleware.stall.record import Cause, Stall  # noqa: E402
-
-from .stall_records import (  # noqa: E402
+from .stall_records import (
     CONVERT,
     HANDLER,
     ROUND,
@@ -35,79 +23,9 @@ from .stall_records import (  # noqa: E402
     stalls_shown,
 )
 
-PATIENCE_MS = 30_000
-PHONE = {"width": 390, "height": 844}
-SMALL_PHONE = {"width": 360, "height": 640}
-DESKTOP = {"width": 1280, "height": 800}
 LINKS = StallSettings(
     trace_url="https://traces.example/{trace_id}", logs_url="https://logs.example/{request_id}"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests here."""
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("THE PAGE IS NOT TESTED: there is no Chromium (apt-get install chromium)")
-    with sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """A page, and everything that it complained of or asked for."""
-
-    def __init__(self, page: Page, port: int) -> None:
-        self.page, self.address = page, f"http://127.0.0.1:{port}"
-        self.complaints: list[str] = []
-        self.asked: set[str] = set()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
-        page.on("request", lambda request: self.asked.add(request.url))
-
-    def go(self, fragment: str = "") -> Page:
-        """Open the page."""
-        self.page.goto(f"{self.address}/stalls{fragment}")
-        return self.page
-
-    def open(self, stall_id: str) -> Page:
-        """Open one stall on the page, and wait for what is fetched then."""
-        entry = self.page.locator(f'details[data-id="{stall_id}"]')
-        entry.locator(":scope > summary").click()
-        entry.locator(".links").wait_for()
-        return self.page
-
-
-@pytest.fixture
-def visits(chromium: Browser) -> Iterator["Visits"]:
-    """Whatever was visited complained of nothing, and asked nobody else."""
-    made = Visits(chromium)
-    yield made
-    for visit in made.all:
-        elsewhere = {url for url in visit.asked if not url.startswith((visit.address, "data:"))}
-        visit.page.context.close()
-        assert (visit.complaints, elsewhere) == ([], set())
-
-
-class Visits:
-    """Makes them."""
-
-    def __init__(self, browser: Browser) -> None:
-        self._browser = browser
-        self.all: list[Visit] = []
-
-    def at(self, port: int, size: dict[str, int] = DESKTOP, scheme: str = "light") -> Visit:
-        """With a window of this size, and light or dark."""
-        context = self._browser.new_context(
-            viewport={"width": size["width"], "height": size["height"]},
-            color_scheme="dark" if scheme == "dark" else "light",
-        )
-        self.all.append(Visit(context.new_page(), port))
-        return self.all[-1]
 
 
 def ongoing(stall_id: str = "1-now") -> Stall:
@@ -340,26 +258,6 @@ def test_it_works_from_the_keyboard(visits: Visits) -> None:
         page.keyboard.press("Enter")
 
         expect(page.locator(".stack")).to_be_visible()
-
-
-def test_a_screenshot_for_whoever_asks(visits: Visits) -> None:
-    """SCREENSHOTS=folder keeps pictures of the page, to be looked at."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder is None:
-        pytest.skip("SCREENSHOTS names no folder")
-    with stalls_shown(history_of_every_cause(), LINKS) as port:
-        for name, size, scheme in (
-            ("desktop-light", DESKTOP, "light"),
-            ("desktop-dark", DESKTOP, "dark"),
-            ("phone-light", PHONE, "light"),
-            ("phone-dark", PHONE, "dark"),
-        ):
-            visit = visits.at(port, size, scheme)
-            visit.go()
-            page = visit.open("1-0")
-
-            page.screenshot(path=Path(folder) / f"stalls-{name}.png", full_page=True)
-            assert re.match("Stalls", page.title())
 
 
 # By https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio, against the nearest ground that is painted.
