@@ -84,7 +84,7 @@ class Observability:
             current_exchange.reset(current)
 
     def _ended(self, exchange: Exchange) -> None:
-        self.telemetry.in_flight.discard(exchange)
+        self.telemetry.in_flight.end(exchange)
         self.telemetry.tell(self._ends, exchange)
 
     def _closed(self, connection: Exchange) -> None:

@@ -14,6 +14,7 @@ from .asgi import ASGIApp
 from .drops import Drops, Signal
 from .exchange import Exchange
 from .health import Health
+from .in_flight import InFlight
 from .logs.configuration import configured_logs
 from .ops import OpsServer
 from .settings import Settings
@@ -62,7 +63,7 @@ class Telemetry:
         self._shows_global = registry is None
         self.registry = registry or CollectorRegistry()
         self.health = health or Health()
-        self.in_flight: set[Exchange] = set()
+        self.in_flight = InFlight()
         self.stalls = StallHistory()
         self.drops = Drops(self.registry)
         self._users = 0

@@ -3,11 +3,11 @@
 import asyncio
 import gc
 import sys
-from collections.abc import Collection
 from contextvars import Context
 from os.path import basename, dirname, sep
 
 from ..exchange import Exchange, current_exchange
+from ..in_flight import InFlight
 from ..route import UNMATCHED, route_template
 from .samples import Sampler
 
@@ -19,15 +19,11 @@ def running_exchange(loop: asyncio.AbstractEventLoop, sampler: Sampler) -> Excha
     return context.get(current_exchange) if context is not None else None
 
 
-def waiting_exchanges(
-    in_flight: Collection[Exchange], culprit: Exchange | None
-) -> tuple[Exchange, ...]:
-    """The requests that wait meanwhile. A websocket is open whether it waits or not."""
-    return tuple(
-        each
-        for each in list(in_flight)
-        if each is not culprit and not each.ended and each.scope["type"] == "http"
-    )
+def waiting_exchanges(in_flight: InFlight, culprit: Exchange | None) -> tuple[Exchange, ...]:
+    """The other requests that the loop has kept waiting, since it is late. A websocket is open
+    whether it waits or not."""
+    known = [*list(in_flight), *list(in_flight.ended_late)]
+    return tuple(each for each in known if each is not culprit and each.scope["type"] == "http")
 
 
 def route_of(exchange: Exchange) -> str:

@@ -26,6 +26,7 @@ class Evidence:
     idle: bool = False  # whoever looked saw the loop wait for events
     longest_callback: float | None = None  # at least; None: nobody could tell callbacks apart
     samples: int = 0
+    over: bool = True  # else it has lasted so long until now
 
     @property
     def own(self) -> float:
@@ -41,8 +42,9 @@ def classify(evidence: Evidence) -> Cause:
 def _from_outside(evidence: Evidence) -> Cause | None:
     if evidence.stopped:
         return Cause.PROCESS_STOPPED
-    # Without what the host took, would it still be a stall?
-    limit = evidence.threshold_seconds
+    # Without what the host took, would it still be a stall? One that has just begun to be one
+    # would not, whatever was taken; then the larger part decides.
+    limit = evidence.threshold_seconds if evidence.over else evidence.seconds / 2
     if evidence.throttled > 0 and evidence.seconds - evidence.throttled < limit:
         return Cause.CGROUP_THROTTLED
     if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:

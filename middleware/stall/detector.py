@@ -3,13 +3,13 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import CodeType, FrameType, TracebackType
 from typing import Self
 
 from ..drops import Drops
-from ..exchange import Exchange
+from ..in_flight import InFlight
 from ..settings import StallSettings
 from .announcer import Announcer
 from .culprit import Territory
@@ -36,14 +36,15 @@ class StallDetector:
         history: StallHistory,
         drops: Drops,
         *,
-        in_flight: Collection[Exchange] = (),
+        in_flight: InFlight | None = None,
         observe_delay: Callable[[float], None] | None = None,
     ) -> None:
         self.territory = Territory.here()
         self.listeners: list[Listener] = []
         self.usage: LoopUsage | None = None  # while it watches
         self._settings, self._history, self._drops = settings, history, drops
-        self._in_flight, self._observe_delay = in_flight, observe_delay
+        self._in_flight = InFlight() if in_flight is None else in_flight
+        self._observe_delay = observe_delay
         self._busy_seconds: dict[str, float] = {}
         self._open = ExitStack()
 
@@ -90,13 +91,7 @@ class StallDetector:
         sidecar = self._sidecar_of(pulse, runner)
         if sidecar is not None:
             opened.callback(sidecar.stop)
-        heartbeat = Heartbeat(
-            pulse,
-            garbage,
-            settings.heartbeat_seconds,
-            settings.threshold_seconds,
-            self._observe_delay,
-        )
+        heartbeat = Heartbeat(pulse, garbage, self._in_flight, settings, self._observe_delay)
         heartbeat.start()
         opened.callback(heartbeat.close)
         sampler = Sampler(threading.get_ident(), runner)

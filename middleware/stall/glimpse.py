@@ -3,11 +3,10 @@
 Taken before anything that lets go of the GIL: with it, the loop would go on.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from time import monotonic_ns
 
-from ..exchange import Exchange
+from ..in_flight import InFlight
 from .attribution import running_exchange, waiting_exchanges
 from .heartbeat import Heartbeat
 from .listener import Requests
@@ -39,7 +38,7 @@ class Viewpoint:
     heartbeat: Heartbeat
     sampler: Sampler
     turns: ReadyQueue
-    in_flight: Collection[Exchange]
+    in_flight: InFlight
 
     def glimpse(self, early_ns: int) -> Glimpse:
         """How it is now; `early_ns`: from when on it is late."""

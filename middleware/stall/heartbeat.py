@@ -1,10 +1,13 @@
 """On the loop: writes down, again and again, that the loop is alive."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
 
+from ..in_flight import InFlight
+from ..settings import StallSettings
 from .clocks import ThreadClock
 from .garbage import GarbageClock
 from .pulse import Beat, Pulse
@@ -19,13 +22,15 @@ class Heartbeat:
         self,
         pulse: Pulse,
         garbage: GarbageClock,
-        seconds: float,
-        threshold_seconds: float,
+        in_flight: InFlight,
+        settings: StallSettings,
         observe_delay: Callable[[float], None] | None,
     ) -> None:
-        self.pulse, self.garbage = pulse, garbage
-        self._seconds = seconds
-        self._period_ns, self._threshold_ns = int(seconds * 1e9), int(threshold_seconds * 1e9)
+        self.pulse, self.garbage, self._in_flight = pulse, garbage, in_flight
+        self._seconds = settings.heartbeat_seconds
+        self._overdue_seconds = settings.heartbeat_seconds + settings.threshold_seconds
+        self._period_ns = int(settings.heartbeat_seconds * 1e9)
+        self._threshold_ns = int(settings.threshold_seconds * 1e9)
         self._observe_delay = observe_delay
         self._timer: asyncio.TimerHandle | None = None
         self.late: deque[tuple[Beat, Beat]] = deque(maxlen=_MOST_LATE)
@@ -44,6 +49,7 @@ class Heartbeat:
         """Beat a last time: what comes late now is not heard of otherwise."""
         self.pulse["loop_thread"] = 0
         self._write_beat()
+        self._in_flight.overdue_at = math.inf
         if self._timer is not None:
             self._timer.cancel()
 
@@ -71,6 +77,7 @@ class Heartbeat:
         last, beat = self.last, self._now(self.last.sequence + 1)
         self.pulse.write_beat(beat)
         self.last = beat
+        self._in_flight.overdue_at = time.perf_counter() + self._overdue_seconds
         delay_ns = beat.at_ns - last.due_ns
         if delay_ns > self._threshold_ns:
             self.late.append((last, beat))

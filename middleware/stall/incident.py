@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from time import monotonic_ns, process_time_ns
+from time import monotonic_ns, process_time_ns, time_ns
 
 from ..exchange import Exchange
 from .glimpse import Glimpse
@@ -77,9 +77,11 @@ class Turn:
 class Incident:
     """Begins with the last beat before the loop was late. For the watchdog alone."""
 
-    def __init__(self, last: Beat, throttled_ns: int) -> None:
+    def __init__(self, last: Beat, threshold_ns: int, throttled_ns: int) -> None:
         self.last = last
+        self._threshold_ns = threshold_ns
         self.throttled_ns = throttled_ns
+        self.run_queue_ns = last.run_queue_ns  # when it was last looked at
         self.in_flight: tuple[Exchange, ...] = ()
         self.opened: Reading | None = None
         self.findings: list[Finding] = []
@@ -97,10 +99,13 @@ class Incident:
         waited_ns = wait.kept_waiting_ns(end_ns or wait.ended_ns)
         self.stopped = self.stopped or (wait.stopped and waited_ns > self.gil_wait_ns)
         self.gil_wait_ns = max(self.gil_wait_ns, waited_ns)
-        self._starved_ns += wait.starved_ns
 
-    def add(self, glimpse: Glimpse, system_call: str | None) -> None:
-        """Take note of where the loop's thread is, and at whose turn."""
+    def add(self, glimpse: Glimpse, system_call: str | None, starved_ns: int) -> None:
+        """Take note of where the loop's thread is, and at whose turn.
+
+        `starved_ns`: how long the loop, or who watches it, got no CPU since it was looked at last.
+        """
+        self._starved_ns += starved_ns
         # A host that lets nobody run makes no callback long.
         self._take_turn(glimpse.turn, glimpse.at_ns - self._starved_ns)
         sample, turn = glimpse.sample, self._turn
@@ -114,8 +119,10 @@ class Incident:
             self.system_calls[system_call] += 1
 
     def open(self, requests: Requests, now: Reading) -> None:
-        """It is a stall: who was in flight is told by now, and no later."""
-        self.in_flight = tuple(filter(None, (requests.culprit, *requests.victims)))
+        """It is a stall, by now: later, it is not known any more who was in flight."""
+        began_by_ns = time_ns() - monotonic_ns() + self.last.due_ns + self._threshold_ns
+        known = (requests.culprit, *requests.victims)
+        self.in_flight = tuple(each for each in known if each and each.started_ns < began_by_ns)
         self.opened = now
 
     def is_to_be_told_again(self, now_ns: int) -> bool:

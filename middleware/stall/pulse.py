@@ -28,6 +28,8 @@ _FIELDS = (
     "looking_after",
 )
 _SIZE = mmap.PAGESIZE
+_SEQUENCE = 6
+_TRIES = 1000
 
 
 class Beat(NamedTuple):
@@ -62,16 +64,18 @@ class Pulse:
     def write_beat(self, beat: Beat) -> None:
         """Called by the loop."""
         numbers = self._numbers
+        numbers[_SEQUENCE] = 0  # until the rest is whole
         for index, number in enumerate(beat):
             numbers[index] = number
 
     def read_beat(self) -> Beat:
-        """The last beat, whole."""
-        while True:
-            sequence = self._numbers[6]
-            beat = Beat(*self._numbers[:7])
-            if beat.sequence == sequence == self._numbers[6]:
-                return beat
+        """The last beat; whole, unless the process was stopped in the middle of writing it."""
+        numbers = self._numbers
+        for _ in range(_TRIES):
+            sequence, beat = numbers[_SEQUENCE], Beat(*numbers[: _SEQUENCE + 1])
+            if sequence == beat.sequence == numbers[_SEQUENCE] != 0:
+                break
+        return beat
 
     def __getitem__(self, field: str) -> int:
         return self._numbers[_INDEX[field]]

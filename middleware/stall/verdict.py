@@ -8,19 +8,17 @@ from dataclasses import dataclass
 
 from ..exchange import Exchange
 from .attribution import route_of
+from .blame import stacks_of, to_blame
 from .classify import Evidence, classify
 from .culprit import Territory, guilty_of
-from .incident import Incident, Reading, Turn
+from .incident import Incident, Reading
 from .listener import Requests
 from .record import (
     BLAMES_CODE,
-    BLAMES_REQUEST,
     HOLDS_GIL,
     MOST_NAMED,
     UNATTRIBUTED,
     Cause,
-    Frame,
-    Stack,
     Stall,
     Victim,
     stall_id,
@@ -29,8 +27,6 @@ from .record import (
 from .samples import Sampler, is_waiting
 
 _SEEN_FROM_OUTSIDE = HOLDS_GIL | {Cause.PROCESS_STOPPED}
-
-Folded = tuple[tuple[Stack, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +43,14 @@ class Judge:
         self, incident: Incident, now: Reading, *, over: bool = False
     ) -> tuple[Stall, Requests]:
         """What is known now; `over`: and ever will be."""
-        evidence = self._evidence(incident, now)
+        evidence = self._evidence(incident, now, over)
         cause = classify(evidence)
-        folded, blamed = self._folded(incident, cause)
-        culprit, stack = guilty_of(blamed, self.territory)
-        exchange = _to_blame(incident, cause, culprit)
+        folded, telling = stacks_of(incident, cause, self.sampler, self.native_id)
+        culprit, stack = guilty_of(telling, self.territory)
+        witness = _witness(incident, cause, evidence)
+        if witness == "late" and culprit and not self.territory.is_application(culprit.file):
+            culprit = None  # it may have been called since
+        exchange = to_blame(incident, cause, culprit, stack)
         victims = tuple(each for each in incident.in_flight if each is not exchange)
         stall = Stall(
             id=stall_id(os.getpid(), incident.last.due_ns),
@@ -60,7 +59,7 @@ class Judge:
             duration_seconds=evidence.seconds,
             cause=cause,
             culprit=culprit if cause in BLAMES_CODE else None,
-            culprit_finished=incident.longest.finished if exchange else None,
+            culprit_finished=_had_finished(incident, exchange),
             route=route_of(exchange) if exchange else UNATTRIBUTED,
             request_id=exchange.request_id if exchange else None,
             trace_id=exchange.trace_hex if exchange else None,
@@ -75,7 +74,7 @@ class Judge:
             gc_seconds=evidence.gc,
             throttled_seconds=evidence.throttled,
             system_call=_system_call(incident, cause),
-            evidence=_witness(incident, cause, evidence),
+            evidence=witness,
             samples=sum(count for _, count in folded),
             stack=stack,
             folded=folded,
@@ -83,7 +82,7 @@ class Judge:
         )
         return stall, Requests(exchange, victims)
 
-    def _evidence(self, incident: Incident, now: Reading) -> Evidence:
+    def _evidence(self, incident: Incident, now: Reading, over: bool) -> Evidence:
         last = incident.last
         seconds = (now.at_ns - last.due_ns) / 1e9
 
@@ -106,30 +105,20 @@ class Judge:
             # What one thread had for the moment of a look is no reason to blame it.
             gil_owner=owners.most_common(1)[0][0] if owners and gil_wait >= seconds / 2 else None,
             gil_polls_per_second=_polls_per_second(incident, now),
-            idle=bool(incident.samples) and all(map(is_waiting, incident.samples)),
+            idle=_was_idle(incident) and gil_wait < seconds / 2,
             longest_callback=incident.longest.ns / 1e9 if incident.turns else None,
             samples=incident.samples.total(),
+            over=over,
         )
-
-    def _folded(self, incident: Incident, cause: Cause) -> tuple[Folded, Folded]:
-        """All samples, and those that tell who is to blame."""
-        seen = self.sampler.folded(incident.samples)
-        other = cause is Cause.GIL_WAIT_OTHER_THREAD
-        outside = Counter(
-            each.owner_stack if other else each.loop_stack(self.native_id, self.sampler.runner)
-            for each in incident.findings
-            if each.threads
-        )
-        remote = tuple(outside.items())
-        if other or (remote and cause in HOLDS_GIL):
-            return (*seen, *remote), remote
-        longest = incident.longest if incident.turns else None
-        return (*seen, *remote), self.sampler.folded(longest.samples) if longest else seen
 
     def _thread(self, incident: Incident, cause: Cause) -> str | None:
         if cause is not Cause.GIL_WAIT_OTHER_THREAD:
             return self.thread.name
         return next((each.owner_name for each in incident.findings if each.owner_name), None)
+
+
+def _was_idle(incident: Incident) -> bool:
+    return bool(incident.samples) and all(map(is_waiting, incident.samples))
 
 
 def _polls_per_second(incident: Incident, now: Reading) -> float:
@@ -139,23 +128,9 @@ def _polls_per_second(incident: Incident, now: Reading) -> float:
     return polls / (now.at_ns - incident.opened.at_ns) * 1e9
 
 
-def _to_blame(incident: Incident, cause: Cause, culprit: Frame | None) -> Exchange | None:
-    """The request whose turn it was."""
+def _had_finished(incident: Incident, exchange: Exchange | None) -> bool | None:
     turn = incident.longest
-    if cause not in BLAMES_REQUEST:
-        return None
-    if culprit is not None and not _was_at(turn, culprit):
-        return None  # seen from outside; by the time the watchdog got to run, the loop had gone on
-    return turn.running
-
-
-def _was_at(turn: Turn, culprit: Frame) -> bool:
-    place = culprit.file, culprit.function
-    return any(
-        (code.co_filename, code.co_qualname) == place
-        for sample in turn.samples
-        for code, _ in sample
-    )
+    return None if exchange is None else turn.finished and turn.running is exchange
 
 
 def _victim(exchange: Exchange, lost_seconds: float) -> Victim:

@@ -12,11 +12,12 @@ from ..drops import Drops
 from ..exchange import Exchange
 from ..route import UNMATCHED
 from .announcer import Announcer
-from .attribution import application_of, route_of
+from .attribution import application_of, route_of, waiting_exchanges
 from .clocks import CgroupClock
 from .gil import prompt_gil
 from .glimpse import Glimpse, Viewpoint
 from .incident import Incident, Reading
+from .listener import Requests
 from .pulse import Beat
 from .sidecar.finding import Finding
 from .usage import LoopUsage
@@ -130,6 +131,7 @@ class Watchdog:
     def _rest(self, glimpse: Glimpse) -> None:
         """All is well; now and then, take note of how it is."""
         self._incident = None
+        self._viewpoint.in_flight.ended_late.clear()
         if glimpse.at_ns >= self._rested_ns + _REST_NS:
             self._rested_ns = glimpse.at_ns
             self._throttled_ns = self._cgroup.throttled_ns()
@@ -138,9 +140,15 @@ class Watchdog:
     def _watch(self, glimpse: Glimpse, wait: Wait) -> None:
         incident = self._incident
         if incident is None or incident.last is not glimpse.last:
-            incident = self._incident = Incident(glimpse.last, self._throttled_ns)
+            incident = self._incident = Incident(
+                glimpse.last, self._threshold_ns, self._throttled_ns
+            )
         incident.note(wait)
-        incident.add(glimpse, self._heartbeat.clock.system_call())
+        clock = self._heartbeat.clock
+        run_queue_ns = clock.run_queue_ns()
+        starved_ns = max(wait.starved_ns, run_queue_ns - incident.run_queue_ns)
+        incident.run_queue_ns = run_queue_ns
+        incident.add(glimpse, clock.system_call(), starved_ns)
 
     def _tell(self, incident: Incident, glimpse: Glimpse, now: Reading) -> None:
         if incident.opened is None:
@@ -154,13 +162,17 @@ class Watchdog:
         """The beat has come; the stall before it may not have been seen while it lasted."""
         incident, self._incident = self._incident, None
         if incident is None or incident.last is not last:
-            incident = Incident(last, self._throttled_ns)
+            incident = Incident(last, self._threshold_ns, self._throttled_ns)
             incident.note(wait, beat.at_ns)
         self._receive(incident, _FINDING_SECONDS)
         end = Reading.at(beat, self._heartbeat, throttled_ns)
+        in_flight, was_seen = self._viewpoint.in_flight, incident.opened is not None
+        if not was_seen:
+            incident.open(Requests(None, waiting_exchanges(in_flight, None)), end)
+        in_flight.ended_late.clear()
         self._await_route(incident.longest.running)
         verdict = self._judge.verdict(incident, end, over=True)
-        if incident.opened is None:
+        if not was_seen:
             self._announcer.opened(*verdict)
         self._announcer.ended(*verdict)
 

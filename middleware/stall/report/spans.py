@@ -59,7 +59,7 @@ class StallSpans:
         if not culprit.sampled:
             attributes[LATE] = True
         parent = trace.set_span_in_context(culprit.span or UnrecordedSpan(culprit), Context())
-        began_ns = _began_ns(stall)
+        began_ns = max(_began_ns(stall), culprit.started_ns)
         token = decided.set(Decided(culprit.trace_id, getrandbits(64) or 1, _SAMPLE))
         try:
             span = self._tracer.start_span(

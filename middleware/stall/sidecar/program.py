@@ -135,8 +135,9 @@ class Program:
         told = self._told if this_stall else {}
         hang = self._hang
         if hang and hang.findings and hang.last.sequence == last.sequence:
-            known = {name: told[name] for name in _KNOWN_INSIDE if name in told}
-            told = {**self._stall(hang).facts(), **known}
+            seen = self._stall(hang).facts()
+            if seen["culprit"] or not told.get("culprit"):
+                told = {**seen, **{name: told[name] for name in _KNOWN_INSIDE if name in told}}
         if told:
             seconds = round((monotonic_ns() - last.due_ns) / 1e9, 6)
             self._stderr.say("error", "worker_died", {**told, "duration_seconds": seconds})

@@ -96,6 +96,7 @@ def _evidence(
         gil_owner=next((owner for owner, _ in owners.most_common(1)), None),
         idle=idle and not any(guilty_frame(stack, ground.territory) for stack in stacks),
         samples=len(stacks),
+        over=False,
     )
 
 
