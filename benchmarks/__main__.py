@@ -32,6 +32,7 @@ SCENARIOS: Scenarios = {
 }
 OVERHEAD, SCRAPE, STALLS, DETECTOR = "overhead", "scrape", "stalls", "detector"
 OF_MIDDLEWARE = (OVERHEAD, SCRAPE, STALLS, DETECTOR)
+_BENEATH_DETECTOR = ("fastapi", "uvicorn", "uvloop", "py-spy")
 
 
 def main() -> None:
@@ -92,7 +93,8 @@ def _measure_service(
 
 def _show(name: str, outcome: str, options: argparse.Namespace, *, complete: bool) -> None:
     busy = report.busy(load_averages)
-    head = f"{report.machine()}; {_settings(options)}; {busy}.\n{versions()}."
+    compared = versions(_BENEATH_DETECTOR) if name == DETECTOR else versions()
+    head = f"{report.machine()}; {_settings(options)}; {busy}.\n{compared}."
     text = f"{head}\n\n{outcome}\n"
     report.save(text, name, complete=complete)
     print(f"\n{text}", flush=True)

@@ -77,15 +77,18 @@ ARROWS = {
     "middleware.stall.report.sentry": "middleware.signals.sentry middleware.stall",
     "middleware.stall.report*": "middleware.stall",
     "middleware.stall.sidecar.launcher": "middleware.settings middleware.stall",
+    "middleware.in_flight": "middleware.exchange",
     "middleware.stall.detector": (
-        "middleware.drops middleware.exchange middleware.settings middleware.stall"
+        "middleware.drops middleware.in_flight middleware.settings middleware.stall"
     ),
+    "middleware.stall.heartbeat": "middleware.in_flight middleware.settings middleware.stall",
     # The sidecar is a process of its own, which has to stay small: nothing that is installed.
     "middleware.stall.sidecar*": "middleware.stall",
     "middleware.stall.[wa]*": (
-        "middleware.drops middleware.exchange middleware.route middleware.stall"
+        "middleware.drops middleware.exchange middleware.in_flight middleware.route"
+        " middleware.stall"
     ),
-    "middleware.stall*": "middleware.exchange middleware.stall",
+    "middleware.stall*": "middleware.exchange middleware.in_flight middleware.stall",
     "middleware.pytest_plugin": (
         "prometheus_client pytest uvloop middleware.drops middleware.settings middleware.stall"
     ),

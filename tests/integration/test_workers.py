@@ -62,6 +62,24 @@ def test_workers_have_the_ops_ports_after_the_supervisors(supervisor: RunningSup
     assert supervisor.targets() == expected
 
 
+def test_a_worker_killed_in_a_stall_is_told_of_and_replaced(supervisor: RunningSupervisor) -> None:
+    pid, restarts = min(supervisor.pids()), supervisor.restarts("died")
+
+    os.kill(pid, signal.SIGSTOP)  # the stall that needs no help of the code's
+    until(lambda: told_of(supervisor, "event_loop_stall", pid), "the stall is told of")
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: told_of(supervisor, "worker_died", pid), "its end is told of")
+
+    until(lambda: supervisor.restarts("died") == restarts + 1, "the restart is counted")
+    assert told_of(supervisor, "worker_died", pid) == ["process_stopped"]
+
+
+def told_of(supervisor: RunningSupervisor, event: str, pid: int) -> list[str]:
+    """The causes that the worker's sidecar has told."""
+    told = [each for each in supervisor.events(event) if each["logger"] == "middleware.stall"]
+    return [each["cause"] for each in told if each["pid"] == pid]
+
+
 async def test_who_connects_while_no_worker_lives_is_answered_by_the_next(
     supervisor: RunningSupervisor,
 ) -> None:
