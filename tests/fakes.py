@@ -300,7 +300,7 @@ def fake_settings(**changes: Any) -> Settings:
         "database_url": "postgresql://nowhere.invalid/products",
         "reviews": UpstreamSettings(url=HttpUrl("http://reviews.invalid")),
         "inventory": UpstreamSettings(url=HttpUrl("http://inventory.invalid")),
-        "observability": Switches(ops=False, logs=False),
+        "observability": Switches(ops=False, logs=False, stalls=False),
     }
     return Settings(_env_file=None, **(settings | changes))
 

@@ -16,6 +16,8 @@ class Evidence:
     threshold_seconds: float
     on_cpu: float = 0.0  # CPU time of the loop's thread
     run_queue: float = 0.0  # in which it could have run, and got no CPU
+    waiting_beside: float = 0.0  # in which who else may have had the GIL got no CPU
+    runnable_share: float = 0.0  # of the looks that found it ready to run, in no system call
     throttled: float = 0.0  # in which the cgroup's quota was used up
     gc: float = 0.0
     other_cpu: float = 0.0  # of the process' other threads
@@ -49,9 +51,19 @@ def _from_outside(evidence: Evidence) -> Cause | None:
         return Cause.CGROUP_THROTTLED
     if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:
         return Cause.CPU_STARVED
+    if evidence.seconds - evidence.run_queue - _not_its_own_wait(evidence) < limit:
+        return Cause.CPU_STARVED
     if evidence.own < limit:
         return Cause.CGROUP_THROTTLED
     return None
+
+
+def _not_its_own_wait(evidence: Evidence) -> float:
+    """Of the time off the CPU: its wait for the GIL of somebody who got none, or for a CPU, which
+    the system counts when it is over."""
+    off_cpu = max(0.0, evidence.own - evidence.on_cpu)
+    ready = 0.0 if evidence.over else off_cpu * evidence.runnable_share
+    return max(ready, min(off_cpu, evidence.waiting_beside))
 
 
 def _beside_the_loop(evidence: Evidence) -> Cause | None:

@@ -12,6 +12,7 @@ except ImportError:  # Windows
 
 from .sidecar.system_calls import system_call_of
 
+RUNNABLE = "running"  # as Linux says it: on a CPU, or waiting for one
 _RESOLVE_EVERY_NS = 5_000_000_000
 
 
@@ -40,9 +41,10 @@ class ThreadClock:
         numbers = self._read("schedstat").split()
         return int(numbers[1]) if len(numbers) > 1 else 0
 
-    def system_call(self) -> str | None:
-        """The one that it is in now."""
-        return system_call_of(self._read("syscall").decode())
+    def whereabouts(self) -> str | None:
+        """The system call that it is in, RUNNABLE when in none; None when the system is silent."""
+        text = self._read("syscall").decode()
+        return system_call_of(text) or (RUNNABLE if text.startswith(RUNNABLE) else None)
 
     def voluntary_switches(self) -> int:
         """How often it has given its CPU away so far, to wait for something."""

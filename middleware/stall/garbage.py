@@ -3,9 +3,11 @@
 import gc
 import os
 import weakref
+from collections.abc import Callable
 from time import monotonic_ns
+from types import FunctionType, MethodType
 
-from .pulse import Pulse
+from .pulse import COLLECTED, COLLECTING_SINCE, Pulse
 
 _all: "weakref.WeakSet[GarbageClock]" = weakref.WeakSet()
 _hooked = False
@@ -16,8 +18,9 @@ class GarbageClock:
 
     def __init__(self, pulse: Pulse) -> None:
         self.total_ns = 0
-        self._since = 0
-        self._pulse = pulse
+        self.since_ns = 0  # of the collection that goes on, else 0
+        self.pulse = pulse
+        self._note = MethodType(_untraced(_note), self)
 
     def start(self) -> None:
         """Listen to the collector."""
@@ -35,16 +38,31 @@ class GarbageClock:
 
     def so_far_ns(self) -> int:
         """Together with the collection that goes on."""
-        return self.total_ns + (monotonic_ns() - self._since if self._since else 0)
+        since_ns = self.since_ns
+        return self.total_ns + (monotonic_ns() - since_ns if since_ns else 0)
 
-    def _note(self, phase: str, info: dict[str, int]) -> None:
-        now = monotonic_ns()
-        if phase == "start":
-            self._pulse["collecting_since_ns"] = self._since = now
-        elif self._since:
-            self.total_ns += now - self._since
-            self._pulse["collected_ns"] = self.total_ns
-            self._pulse["collecting_since_ns"] = self._since = 0
+
+def _note(clock: GarbageClock, phase: str, info: dict[str, int]) -> None:
+    """A collection begins or ends. Calls nothing that is written in Python: see `_untraced`."""
+    now = monotonic_ns()
+    numbers = clock.pulse.numbers
+    if phase == "start":
+        clock.since_ns = now
+    elif clock.since_ns:
+        clock.total_ns += now - clock.since_ns
+        clock.since_ns = 0
+        numbers[COLLECTED] = clock.total_ns
+    numbers[COLLECTING_SINCE] = clock.since_ns
+
+
+def _untraced(function: Callable[..., None]) -> FunctionType:
+    """The same, as code of no file.
+
+    A collection may begin anywhere, also while a coverage tool has its own lock, which would then
+    wait for itself to trace this function (seen with coverage.py). What has no file is not traced.
+    """
+    code = function.__code__.replace(co_filename="<garbage collection>")
+    return FunctionType(code, function.__globals__)
 
 
 def _forget_all() -> None:

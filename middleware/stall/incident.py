@@ -86,12 +86,12 @@ class Incident:
         self.opened: Reading | None = None
         self.findings: list[Finding] = []
         self.samples: Counter[Sample] = Counter()
-        self.system_calls: Counter[str] = Counter()
+        self.whereabouts: Counter[str] = Counter()  # see ThreadClock
         self.gil_wait_ns = 0  # the watchdog's longest
         self.stopped = False  # nothing of the process ran, as far as the watchdog can tell
         self.turns = 0  # that were seen to end
         self.longest = self._turn = Turn(0, last.due_ns, last.due_ns)
-        self._starved_ns = 0
+        self.starved_ns = 0  # the loop's thread or the watchdog, whichever was longer
         self._say_at_ns = last.due_ns + _SAY_AGAIN_NS
 
     def note(self, wait: Wait, end_ns: int | None = None) -> None:
@@ -100,14 +100,14 @@ class Incident:
         self.stopped = self.stopped or (wait.stopped and waited_ns > self.gil_wait_ns)
         self.gil_wait_ns = max(self.gil_wait_ns, waited_ns)
 
-    def add(self, glimpse: Glimpse, system_call: str | None, starved_ns: int) -> None:
+    def add(self, glimpse: Glimpse, whereabouts: str | None, starved_ns: int) -> None:
         """Take note of where the loop's thread is, and at whose turn.
 
         `starved_ns`: how long the loop, or who watches it, got no CPU since it was looked at last.
         """
-        self._starved_ns += starved_ns
+        self.starved_ns += starved_ns
         # A host that lets nobody run makes no callback long.
-        self._take_turn(glimpse.turn, glimpse.at_ns - self._starved_ns)
+        self._take_turn(glimpse.turn, glimpse.at_ns - self.starved_ns)
         sample, turn = glimpse.sample, self._turn
         if not turn.samples:
             turn.running = glimpse.requests.culprit
@@ -115,8 +115,8 @@ class Incident:
         if sample in self.samples or len(self.samples) < _MOST_STACKS:
             self.samples[sample] += 1
             turn.samples[sample] += 1
-        if system_call is not None:
-            self.system_calls[system_call] += 1
+        if whereabouts is not None:
+            self.whereabouts[whereabouts] += 1
 
     def open(self, requests: Requests, now: Reading) -> None:
         """It is a stall, by now: later, it is not known any more who was in flight."""

@@ -51,7 +51,7 @@ class Beat(NamedTuple):
 class Pulse:
     """Attributes are the fields; made once, opened again by the sidecar from `descriptor`."""
 
-    __slots__ = ("_memory", "_numbers", "descriptor")
+    __slots__ = ("_memory", "descriptor", "numbers")
 
     def __init__(self, descriptor: int | None = None) -> None:
         if descriptor is None and hasattr(os, "memfd_create"):
@@ -59,18 +59,18 @@ class Pulse:
             os.ftruncate(descriptor, _SIZE)
         self.descriptor = descriptor  # None: memory of this process alone
         self._memory = mmap.mmap(-1 if descriptor is None else descriptor, _SIZE)
-        self._numbers = memoryview(self._memory).cast("q")
+        self.numbers = memoryview(self._memory).cast("q")
 
     def write_beat(self, beat: Beat) -> None:
         """Called by the loop."""
-        numbers = self._numbers
+        numbers = self.numbers
         numbers[_SEQUENCE] = 0  # until the rest is whole
         for index, number in enumerate(beat):
             numbers[index] = number
 
     def read_beat(self) -> Beat:
         """The last beat; whole, unless the process was stopped in the middle of writing it."""
-        numbers = self._numbers
+        numbers = self.numbers
         for _ in range(_TRIES):
             sequence, beat = numbers[_SEQUENCE], Beat(*numbers[: _SEQUENCE + 1])
             if sequence == beat.sequence == numbers[_SEQUENCE] != 0:
@@ -78,17 +78,18 @@ class Pulse:
         return beat
 
     def __getitem__(self, field: str) -> int:
-        return self._numbers[_INDEX[field]]
+        return self.numbers[_INDEX[field]]
 
     def __setitem__(self, field: str, number: int) -> None:
-        self._numbers[_INDEX[field]] = number
+        self.numbers[_INDEX[field]] = number
 
     def close(self) -> None:
         """Give the memory back."""
-        self._numbers.release()
+        self.numbers.release()
         self._memory.close()
         if self.descriptor is not None:
             os.close(self.descriptor)
 
 
 _INDEX = {field: index for index, field in enumerate(_FIELDS)}
+COLLECTED, COLLECTING_SINCE = _INDEX["collected_ns"], _INDEX["collecting_since_ns"]

@@ -10,6 +10,7 @@ from ..exchange import Exchange
 from .attribution import route_of
 from .blame import stacks_of, to_blame
 from .classify import Evidence, classify
+from .clocks import RUNNABLE
 from .culprit import Territory, guilty_of
 from .incident import Incident, Reading
 from .listener import Requests
@@ -26,6 +27,7 @@ from .record import (
 )
 from .samples import Sampler, is_waiting
 
+_GIL_WAIT = "futex"  # and every other lock
 _SEEN_FROM_OUTSIDE = HOLDS_GIL | {Cause.PROCESS_STOPPED}
 
 
@@ -97,6 +99,8 @@ class Judge:
             threshold_seconds=self.threshold_seconds,
             on_cpu=spent(0, on_cpu),
             run_queue=spent(last.run_queue_ns, now.run_queue_ns),
+            waiting_beside=_waiting_beside(incident),
+            runnable_share=_runnable_share(incident),
             throttled=spent(incident.throttled_ns, now.throttled_ns),
             gc=spent(last.gc_ns, now.gc_ns),
             other_cpu=spent(on_cpu, now.process_cpu_ns - last.process_cpu_ns),
@@ -115,6 +119,17 @@ class Judge:
         if cause is not Cause.GIL_WAIT_OTHER_THREAD:
             return self.thread.name
         return next((each.owner_name for each in incident.findings if each.owner_name), None)
+
+
+def _waiting_beside(incident: Incident) -> float:
+    """For how long the watchdog got no CPU, where the loop may have waited for its GIL."""
+    elsewhere = incident.whereabouts.keys() - {RUNNABLE, _GIL_WAIT}
+    return 0.0 if elsewhere else incident.starved_ns / 1e9
+
+
+def _runnable_share(incident: Incident) -> float:
+    looks = incident.whereabouts.total()
+    return incident.whereabouts[RUNNABLE] / looks if looks else 0.0
 
 
 def _was_idle(incident: Incident) -> bool:
@@ -144,7 +159,8 @@ def _lost_by_route(victims: Sequence[Exchange], seconds: float) -> tuple[tuple[s
 
 def _system_call(incident: Incident, cause: Cause) -> str | None:
     if cause is Cause.BLOCKING_CALL:
-        return next((name for name, _ in incident.system_calls.most_common(1)), None)
+        names = (name for name, _ in incident.whereabouts.most_common() if name != RUNNABLE)
+        return next(names, None)
     if cause is Cause.GIL_HELD_OFF_CPU:
         return next((each.system_call for each in incident.findings if each.system_call), None)
     return None  # it did not wait in one

@@ -25,6 +25,7 @@ from .verdict import Judge
 from .wait import Wait
 
 _RUN_UP_NS = 1_000_000
+_WORK_NS = 150_000_000
 _SAMPLE_NS = 10_000_000
 _LATER_SAMPLE_NS = 50_000_000
 _LATER_NS = 1_000_000_000
@@ -97,6 +98,8 @@ class Watchdog:
                 glimpse = self._viewpoint.glimpse(self._early_ns)
         else:
             glimpse = self._viewpoint.glimpse(self._early_ns)
+        # It runs; what it does now takes long where every system call lets go of the GIL.
+        self._heartbeat.pulse["watchdog_due_ns"] = glimpse.at_ns + _WORK_NS
         wait.end(glimpse.at_ns)
         if is_to_look_for_users:
             self._usage.note(glimpse)
@@ -148,7 +151,7 @@ class Watchdog:
         run_queue_ns = clock.run_queue_ns()
         starved_ns = max(wait.starved_ns, run_queue_ns - incident.run_queue_ns)
         incident.run_queue_ns = run_queue_ns
-        incident.add(glimpse, clock.system_call(), starved_ns)
+        incident.add(glimpse, clock.whereabouts(), starved_ns)
 
     def _tell(self, incident: Incident, glimpse: Glimpse, now: Reading) -> None:
         if incident.opened is None:

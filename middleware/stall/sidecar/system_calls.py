@@ -98,7 +98,9 @@ def system_call_of(text: str, machine: str | None = None) -> str | None:
     One that is not known to wait is `syscall_` and its number.
     """
     number = text.split(" ", 1)[0].strip()
-    if not number.isdecimal():  # "running", "-1 …", or nothing
+    if number == "-1":  # it waits, but for no call: for memory that has to be read in
+        return "page_fault"
+    if not number.isdecimal():  # "running", or nothing
         return None
     return _names_on(machine or os.uname().machine).get(number, f"syscall_{number}")
 

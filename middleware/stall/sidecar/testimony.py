@@ -89,6 +89,7 @@ def _evidence(
         threshold_seconds=ground.threshold_seconds,
         on_cpu=min(last.on_cpu_ns / 1e9, seconds),
         run_queue=min(last.run_queue_ns / 1e9, seconds),
+        runnable_share=float(last.system_call is None),
         throttled=min(last.throttled_ns / 1e9, seconds),
         gc=min(last.gc_ns / 1e9, seconds),
         other_cpu=last.other_cpu_ns / 1e9,

@@ -158,6 +158,7 @@ async def test_the_culprits_trace_has_a_span_of_the_time_in_which_it_blocked(
     spans: StallSpans, own: OwnProvider, received: Received
 ) -> None:
     culprit = traced(own)
+    culprit.started_ns = BEGAN_NS - 1
 
     tell(spans, stall(), Requests(culprit))
     end(culprit)

@@ -33,7 +33,7 @@ def finding(*threads: SeenThread, **facts: object) -> Finding:
         "other_cpu_ns": 0,
         "throttled_ns": 0,
         "gc_ns": 0,
-        "system_call": None,
+        "system_call": "futex",
     }
     return Finding(threads=threads, **{**nothing, **facts})  # type: ignore[arg-type]  # as above
 
