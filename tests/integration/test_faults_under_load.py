@@ -21,7 +21,7 @@ from tests.conftest import RunningStandIn
 from tests.integration.conftest import World
 from tests.integration.running import RunningService, eventually, running_service, until
 
-pytestmark = pytest.mark.xdist_group("faults")
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.no_cover]
 
 CUSTOMERS = 4
 CROWD = 1000

@@ -17,6 +17,8 @@ from tests.integration.running import RunningService, running_service, running_s
 from tests.middleware.otlp_receiver import OtlpReceiver, grpc_receiver, http_receiver
 from tests.middleware.sentry_receiver import receiving
 
+pytestmark = pytest.mark.no_cover
+
 RECEIVERS = {"http/protobuf": http_receiver, "grpc": grpc_receiver}
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 

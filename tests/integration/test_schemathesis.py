@@ -15,7 +15,7 @@ from tests.integration.conftest import World
 from tests.integration.running import RunningService, running_service
 from tests.integration.wire import Answer, Wire, connected, request
 
-pytestmark = pytest.mark.xdist_group("schemathesis")
+pytestmark = [pytest.mark.xdist_group("schemathesis"), pytest.mark.no_cover]
 
 ATTACKS = 10_000
 ATTACKERS = 16

@@ -66,9 +66,9 @@ def test_a_worker_killed_in_a_stall_is_told_of_and_replaced(supervisor: RunningS
     pid, restarts = min(supervisor.pids()), supervisor.restarts("died")
 
     os.kill(pid, signal.SIGSTOP)  # the stall that needs no help of the code's
-    until(lambda: told_of(supervisor, "event_loop_stall", pid), "the stall is told of")
+    until(lambda: told_of(supervisor, "event_loop_stall", pid) != [], "the stall is told of")
     os.kill(pid, signal.SIGKILL)
-    until(lambda: told_of(supervisor, "worker_died", pid), "its end is told of")
+    until(lambda: told_of(supervisor, "worker_died", pid) != [], "its end is told of")
 
     until(lambda: supervisor.restarts("died") == restarts + 1, "the restart is counted")
     assert told_of(supervisor, "worker_died", pid) == ["process_stopped"]

@@ -19,6 +19,8 @@ import asyncio, json, os, sys
 from middleware import Observability, Settings, Telemetry
 from tests.middleware.asgi_calls import call, http_scope, running
 
+pytestmark = pytest.mark.no_cover
+
 
 async def app(scope, receive, send):
     if scope["path"] == "/fails":

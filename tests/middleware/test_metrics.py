@@ -152,6 +152,7 @@ async def say(request: Request) -> Response:
     return PlainTextResponse("x", status_code=request.path_params.get("status", 200))
 
 
+@pytest.mark.no_cover  # it takes three times as long with it
 async def test_100_000_random_requests_make_a_bounded_number_of_series() -> None:
     chance = random.Random(7)
     app = Starlette(

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 import pytest
 
+pytestmark = pytest.mark.no_cover
+
 LOWEST = ("0.109.0", "0.35.0")  # before, mounts cut the path that is logged
 NEWEST = ("0.165.0", "1.10.0")
 

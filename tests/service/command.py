@@ -5,15 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Nothing of the environment of the test run but what programs and coverage need.
-_KEPT = {
-    name: value for name, value in os.environ.items() if name.startswith("COV") or name == "PATH"
-}
-
 
 def environment_of(**settings: str) -> dict[str, str]:
-    """A process' whole environment."""
-    return {**_KEPT, **settings}
+    """A process' whole environment; of ours, only what programs and coverage need."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("COV") or name == "PATH"
+    }
+    return {**ours, **settings}
 
 
 def command(*arguments: str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from .seeing import until_seen
 from .serving import RunningApp
 
-pytestmark = pytest.mark.xdist_group("stalls-blocking")
+pytestmark = [pytest.mark.xdist_group("stalls-blocking"), pytest.mark.no_cover]
 
 SLEEPS = {
     "handler": "/sleep/handler/{item}",

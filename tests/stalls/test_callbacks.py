@@ -5,7 +5,7 @@ import pytest
 from .seeing import until_seen
 from .serving import RunningApp
 
-pytestmark = pytest.mark.xdist_group("stalls-callbacks")
+pytestmark = [pytest.mark.xdist_group("stalls-callbacks"), pytest.mark.no_cover]
 
 
 def test_a_callback_is_blamed_on_its_own_request_or_on_none(app: RunningApp) -> None:

@@ -7,7 +7,7 @@ from .marks import marked
 from .seeing import until_seen
 from .serving import RunningApp
 
-pytestmark = pytest.mark.xdist_group("stalls-computing")
+pytestmark = [pytest.mark.xdist_group("stalls-computing"), pytest.mark.no_cover]
 
 SECONDS = 0.6  # of CPU time
 LONG_SECONDS = 2.5

@@ -18,7 +18,7 @@ from .processes import hogs, state, threads
 from .seeing import ended_since, now, stalls_since, until_seen
 from .serving import RunningApp, Stall, running_app, until
 
-pytestmark = pytest.mark.xdist_group("stalls-host")
+pytestmark = [pytest.mark.xdist_group("stalls-host"), pytest.mark.no_cover]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from .marks import Mark, marked
 from .output import Event
 from .serving import PATIENCE_SECONDS, RunningApp, running_app
 
-pytestmark = pytest.mark.xdist_group("stalls-killed")
+pytestmark = [pytest.mark.xdist_group("stalls-killed"), pytest.mark.no_cover]
 
 HANGS = {
     "gil": "/threads/gil?seconds=100",

@@ -12,7 +12,11 @@ from tests.service.command import environment_of
 from .processes import hogs, possessions
 from .serving import QUICK, ROOT, RunningApp, until
 
-pytestmark = [pytest.mark.xdist_group("stalls-quick"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.xdist_group("stalls-quick"),
+    pytest.mark.timeout(600),
+    pytest.mark.no_cover,
+]
 
 SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "5"))  # 60 when it is to be known for sure
 RESTARTS = 50 if SECONDS >= 60 else 8

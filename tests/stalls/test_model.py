@@ -12,6 +12,7 @@ NEEDED = ("numpy", "onnx", "onnxruntime", "tokenizers")
 MISSING = [each for each in NEEDED if find_spec(each) is None]
 
 pytestmark = [
+    pytest.mark.no_cover,
     pytest.mark.xdist_group("stalls-computing"),
     pytest.mark.skipif(bool(MISSING), reason=f"inference is NOT TESTED: no {MISSING} here"),
 ]

@@ -9,7 +9,7 @@ from .processes import children
 from .seeing import now, stalls_since, until_seen
 from .serving import RunningApp, until
 
-pytestmark = pytest.mark.xdist_group("stalls-killed")
+pytestmark = [pytest.mark.xdist_group("stalls-killed"), pytest.mark.no_cover]
 
 
 def test_sigurg_is_the_applications(app: RunningApp) -> None:

@@ -11,7 +11,7 @@ from .processes import hogs
 from .seeing import now, stalls_since, until_seen
 from .serving import RunningApp, Stall
 
-pytestmark = pytest.mark.xdist_group("stalls-none")
+pytestmark = [pytest.mark.xdist_group("stalls-none"), pytest.mark.no_cover]
 
 SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "5"))  # 60 when it is to be known for sure
 

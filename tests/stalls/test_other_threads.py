@@ -6,7 +6,7 @@ from .calibration import amount_for
 from .seeing import until_seen
 from .serving import RunningApp
 
-pytestmark = pytest.mark.xdist_group("stalls-none")
+pytestmark = [pytest.mark.xdist_group("stalls-none"), pytest.mark.no_cover]
 
 
 @pytest.mark.parametrize("kind", ["sleeps", "matches"])

@@ -11,7 +11,7 @@ from tests.browser import DESKTOP, Visits
 from .seeing import until_seen
 from .serving import RunningApp, until
 
-pytestmark = pytest.mark.xdist_group("stalls-callbacks")
+pytestmark = [pytest.mark.xdist_group("stalls-callbacks"), pytest.mark.no_cover]
 
 
 @pytest.fixture

@@ -6,7 +6,11 @@ import pytest
 
 from .serving import QUICK, RunningApp, until
 
-pytestmark = [pytest.mark.xdist_group("stalls-quick"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.xdist_group("stalls-quick"),
+    pytest.mark.timeout(600),
+    pytest.mark.no_cover,
+]
 
 # 1,000 of one bug and 500 different ones take their time: FULL runs have them.
 FULL = float(os.environ.get("STALL_TEST_SECONDS", "5")) >= 60

@@ -9,7 +9,7 @@ from tests.middleware.otlp_receiver import attributes_of
 from .seeing import Seen, until_seen
 from .serving import RunningApp, Stall, new_trace, until
 
-pytestmark = pytest.mark.xdist_group("stalls-reports")
+pytestmark = [pytest.mark.xdist_group("stalls-reports"), pytest.mark.no_cover]
 
 ROUTE = "/sleep/handler/{item}"
 FACTS = [

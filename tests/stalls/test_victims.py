@@ -7,7 +7,7 @@ import pytest
 from .seeing import until_seen
 from .serving import RunningApp, new_trace, until
 
-pytestmark = pytest.mark.xdist_group("stalls-callbacks")
+pytestmark = [pytest.mark.xdist_group("stalls-callbacks"), pytest.mark.no_cover]
 
 LOST = "asyncio_eventloop_stall_victim_seconds_total"
 

@@ -23,6 +23,8 @@ from .stall_records import (
     stalls_shown,
 )
 
+pytestmark = pytest.mark.no_cover
+
 LINKS = StallSettings(
     trace_url="https://traces.example/{trace_id}", logs_url="https://logs.example/{request_id}"
 )

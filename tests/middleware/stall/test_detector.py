@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -21,7 +19,6 @@ from middleware.stall.record import Stall
 
 from .watching import ALONE, Heard, detector, on_every_loop, on_loop
 
-ROOT = Path(__file__).parents[3]
 DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -174,45 +171,12 @@ def test_a_heartbeat_slower_than_the_threshold_is_refused() -> None:
         StallSettings(threshold_seconds=0.05, heartbeat_seconds=0.1)
 
 
-COVERED = """
-import asyncio, gc, threading
-from prometheus_client import CollectorRegistry
-from middleware import Drops
-from middleware.settings import StallSettings
-from middleware.stall import StallDetector
-from middleware.stall.history import StallHistory
+async def test_what_a_collection_calls_is_not_traced_by_coverage_tools() -> None:
+    """It may begin while such a tool has its lock, which would then wait for itself."""
+    before = list(gc.callbacks)
 
-gc.set_threshold(1)  # a collection wherever something is made
+    async with detector(Heard()):
+        (ours,) = [each for each in gc.callbacks if each not in before]
+        filename = ours.__func__.__code__.co_filename  # type: ignore[attr-defined]
 
-def call_new_code(number):
-    names = {}
-    code = f"def each():\\n    return [{{}} for _ in range({number})]"
-    exec(compile(code, f"/new/{number}.py", "exec"), names)
-    names["each"]()
-
-async def main():
-    settings, drops = StallSettings(sidecar=False), Drops(CollectorRegistry())
-    async with StallDetector(settings, StallHistory(), drops):
-        threads = [threading.Thread(target=call_new_code, args=(n,)) for n in range(300)]
-        for thread in threads: thread.start()
-        for number in range(300, 600): call_new_code(number)
-        for thread in threads: await asyncio.to_thread(thread.join)
-
-asyncio.run(main())
-"""
-
-
-def test_a_collection_in_the_middle_of_a_coverage_tools_work_does_not_hang(tmp_path: Path) -> None:
-    (tmp_path / "covered.py").write_text(COVERED)
-    command = [sys.executable, "-m", "coverage", "run", "--concurrency=thread", "--branch"]
-
-    done = subprocess.run(
-        [*command, f"--data-file={tmp_path}/data", f"--source={ROOT}/middleware", "covered.py"],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
-        capture_output=True,
-        timeout=100,
-        check=False,
-    )
-
-    assert done.returncode == 0, done.stderr
+    assert filename.startswith("<")

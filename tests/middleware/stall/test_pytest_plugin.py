@@ -1,7 +1,9 @@
 """`pytest --fail-on-stall`, as somebody's own test suite runs it."""
 
+import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -61,7 +63,14 @@ def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_shop.py").write_text(TESTS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *options]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=100, check=False
+        [*command, "-p", "middleware.pytest_plugin"],
+        cwd=folder,
+        # Other plugins take seconds to load.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
     )
 
 
@@ -74,8 +83,17 @@ def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     }
 
 
-def test_without_the_option_nothing_is_watched(tmp_path: Path) -> None:
-    found = outcomes(run(tmp_path))
+def test_it_is_there_where_the_middleware_is_installed() -> None:
+    (entry,) = metadata.entry_points(group="pytest11", name="stallscope")
+
+    assert hasattr(entry.load(), "pytest_addoption")
+
+
+@pytest.mark.parametrize("options", [[], ["--fail-on-stall=5"]])
+def test_without_the_option_or_below_its_limit_all_is_well(
+    tmp_path: Path, options: list[str]
+) -> None:
+    found = outcomes(run(tmp_path, *options))
 
     assert found.pop("test_fails_by_itself") == "FAILED"
     assert set(found.values()) == {"PASSED"}
@@ -96,12 +114,6 @@ def test_a_test_that_blocks_its_loop_fails_and_names_the_line(tmp_path: Path) ->
     guilty = TESTS.splitlines().index("    time.sleep(0.3)  # guilty") + 1
     assert done.stdout.count(f"test_shop.py:{guilty}, in fetch\n    time.sleep(0.3)") == 3
     assert "ValueError: its own" in done.stdout
-
-
-def test_the_limit_can_be_chosen(tmp_path: Path) -> None:
-    found = outcomes(run(tmp_path, "--fail-on-stall=5"))
-
-    assert found["test_blocks_asyncio"] == "PASSED"
 
 
 @pytest.mark.parametrize("limit", ["0", "soon"])
