@@ -33,10 +33,14 @@ class Visit:
         self.complaints: list[str] = []
         self.asked: set[str] = set()
         page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: self.complaints.append(message.text))
+        page.on("console", lambda message: self._heard(message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
         page.on("request", lambda request: self.asked.add(request.url))
+
+    def _heard(self, text: str) -> None:
+        if "ERR_CONNECTION_REFUSED" not in text:  # the process may end before its page is closed
+            self.complaints.append(text)
 
     def go(self, fragment: str = "") -> Page:
         """Open the page."""

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+pytestmark = pytest.mark.no_cover
+
 PACKAGES = ("middleware", "service")
 
 FEATURES = ("products", "predictions")
@@ -164,8 +166,6 @@ IMPORT_EVERYTHING = """
 import importlib, json, sys, threading, warnings
 warnings.simplefilter("error")
 from prometheus_client import REGISTRY
-
-pytestmark = pytest.mark.no_cover
 
 forbidden, found = ("socket.", "subprocess.", "os.fork", "os.exec", "os.posix_spawn"), []
 sys.addaudithook(lambda event, args: found.append(event) if event.startswith(forbidden) else None)

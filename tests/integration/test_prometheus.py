@@ -15,10 +15,13 @@ import pytest
 from service.demo.folders import free_port
 from tests.integration.running import RunningService, until
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("prometheus") and shutil.which("promtool")),
-    reason="MISSING: Debian's package `prometheus` (apt-get install prometheus)",
-)
+pytestmark = [
+    pytest.mark.no_cover,
+    pytest.mark.skipif(
+        not (shutil.which("prometheus") and shutil.which("promtool")),
+        reason="MISSING: Debian's package `prometheus` (apt-get install prometheus)",
+    ),
+]
 
 PRODUCT = "/v1/product/1/enriched"
 # A name of OpenTelemetry's that promtool takes for the plain number of something.

@@ -66,7 +66,10 @@ def test_a_worker_killed_in_a_stall_is_told_of_and_replaced(supervisor: RunningS
     pid, restarts = min(supervisor.pids()), supervisor.restarts("died")
 
     os.kill(pid, signal.SIGSTOP)  # the stall that needs no help of the code's
-    until(lambda: told_of(supervisor, "event_loop_stall", pid) != [], "the stall is told of")
+    until(
+        lambda: "process_stopped" in told_of(supervisor, "event_loop_stall", pid),
+        "the stall is told",
+    )
     os.kill(pid, signal.SIGKILL)
     until(lambda: told_of(supervisor, "worker_died", pid) != [], "its end is told of")
 

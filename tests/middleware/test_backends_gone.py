@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .otlp_receiver import http_receiver
 from .sentry_receiver import receiving
+
+pytestmark = pytest.mark.no_cover
 
 ROOT = Path(__file__).parent.parent.parent
 MEGABYTES = 30
@@ -18,8 +22,6 @@ import asyncio, json, os, sys
 
 from middleware import Observability, Settings, Telemetry
 from tests.middleware.asgi_calls import call, http_scope, running
-
-pytestmark = pytest.mark.no_cover
 
 
 async def app(scope, receive, send):

@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.no_cover,
 ]
 
-SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "5"))  # 60 when it is to be known for sure
+SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "3"))  # 60 when it is to be known for sure
 RESTARTS = 50 if SECONDS >= 60 else 8
 
 

@@ -13,7 +13,7 @@ from .serving import RunningApp, Stall
 
 pytestmark = [pytest.mark.xdist_group("stalls-none"), pytest.mark.no_cover]
 
-SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "5"))  # 60 when it is to be known for sure
+SECONDS = float(os.environ.get("STALL_TEST_SECONDS", "3"))  # 60 when it is to be known for sure
 
 
 @pytest.mark.parametrize("path", ["/threads/def", "/threads/to_thread"])

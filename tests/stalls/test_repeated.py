@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 # 1,000 of one bug and 500 different ones take their time: FULL runs have them.
-FULL = float(os.environ.get("STALL_TEST_SECONDS", "5")) >= 60
+FULL = float(os.environ.get("STALL_TEST_SECONDS", "3")) >= 60
 SAME, DIFFERENT = (1000, 500) if FULL else (40, 55)
 STALL_SECONDS = 0.06
 
