@@ -36,6 +36,12 @@ class ThreadClock:
                 return time.clock_gettime_ns(self._clock)
         return time.thread_time_ns() if threading.get_native_id() == self.native_id else 0
 
+    def both_ns(self) -> tuple[int, int]:
+        """CPU time and wait for a CPU, in one reading; for the thread itself, when it has just
+        woken up: the system brings these up to date when a thread is put on a CPU or taken off."""
+        numbers = self._read("schedstat").split()
+        return (int(numbers[0]), int(numbers[1])) if len(numbers) > 1 else (self.on_cpu_ns(), 0)
+
     def run_queue_ns(self) -> int:
         """Time so far in which the thread could have run and had no CPU."""
         numbers = self._read("schedstat").split()

@@ -12,6 +12,7 @@ from .clocks import ThreadClock
 from .garbage import GarbageClock
 from .pulse import Beat, Pulse
 
+_BEATS_PER_PROCESS_TIME = 10  # the system adds up all threads for it
 _MOST_LATE = 1000  # beats that the watchdog has not heard of
 
 
@@ -59,13 +60,17 @@ class Heartbeat:
 
     def _now(self, sequence: int) -> Beat:
         now = time.monotonic_ns()
+        on_cpu_ns, run_queue_ns = self.clock.both_ns()
+        is_late = sequence > 1 and now - self.last.due_ns > self._threshold_ns
+        if is_late or sequence % _BEATS_PER_PROCESS_TIME == 1:
+            self._process_cpu_ns = time.process_time_ns()
         return Beat(
             now,
             now + self._period_ns,
-            self.clock.on_cpu_ns(),
-            self.clock.run_queue_ns(),
+            on_cpu_ns,
+            run_queue_ns,
             self.garbage.total_ns,
-            time.process_time_ns(),
+            self._process_cpu_ns,
             sequence,
         )
 
