@@ -54,9 +54,8 @@ class Watchdog:
         self._usage, self._drops = usage, drops
         self._heartbeat = viewpoint.heartbeat
         self._threshold_ns = int(judge.threshold_seconds * 1e9)
-        self._early_ns = (
-            self._threshold_ns * 7 // 10
-        )  # so that the end of the first callback is seen
+        # Early, so that a first callback which is short is seen to end.
+        self._early_ns = self._threshold_ns * 7 // 10
         self._cgroup = CgroupClock()
         self._throttled_ns = self._cgroup.throttled_ns()
         self._rested_ns = 0
