@@ -32,7 +32,9 @@ ARROWS = {
     "middleware.drops": "prometheus_client",
     "middleware.cells": "prometheus_client middleware.drops",
     "middleware.settings": "pydantic pydantic_settings",
-    "middleware.logs*": "orjson structlog middleware.drops middleware.exchange middleware.logs",
+    "middleware.logs*": (
+        "orjson structlog middleware.drops middleware.exchange middleware.forks middleware.logs"
+    ),
     "middleware.dependencies.*aiohttp*": "aiohttp prometheus_client middleware.dependencies",
     "middleware.dependencies.*asyncpg*": "asyncpg prometheus_client middleware.dependencies",
     "middleware.dependencies.*redis*": "redis prometheus_client middleware.dependencies",
@@ -78,8 +80,10 @@ ARROWS = {
     ),
     "middleware.stall.report.sentry": "middleware.signals.sentry middleware.stall",
     "middleware.stall.report*": "middleware.stall",
-    "middleware.stall.sidecar.launcher": "middleware.settings middleware.stall",
+    "middleware.stall.sidecar.launcher": "middleware.forks middleware.settings middleware.stall",
+    "middleware.forks": "",
     "middleware.in_flight": "middleware.exchange",
+    "middleware.stall.garbage": "middleware.forks middleware.stall",
     "middleware.stall.detector": (
         "middleware.drops middleware.in_flight middleware.settings middleware.stall"
     ),

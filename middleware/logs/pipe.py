@@ -1,15 +1,14 @@
 """Log lines on their way out: threads append, one thread writes, and nobody waits for it."""
 
 import atexit
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from ..drops import Drops
+from ..forks import forget_in_children
 from .json_lines import MAX_LINE_BYTES, cut
 from .losses import Losses
 from .outlet import Outlet, Stream
@@ -79,7 +78,7 @@ class LinePipe:
             return
         self._started, self._closed = True, False
         atexit.register(self._at_exit)
-        _survive_forks(self)
+        forget_in_children(self)
         self._start_thread()
 
     def close(self, timeout_seconds: float = _EXIT_SECONDS) -> None:
@@ -168,20 +167,3 @@ class LinePipe:
         self.losses = Losses()  # a counter's lock may be held by a thread that is not here
         self._outlet = Outlet(self._target)
         self._reset()
-
-
-_pipes: weakref.WeakSet[LinePipe] = weakref.WeakSet()
-_hooked = False
-
-
-def _survive_forks(pipe: LinePipe) -> None:
-    global _hooked  # noqa: PLW0603  a fork hook cannot be taken back: one for the process
-    _pipes.add(pipe)
-    if not _hooked:
-        os.register_at_fork(after_in_child=_after_fork)
-        _hooked = True
-
-
-def _after_fork() -> None:
-    for pipe in list(_pipes):
-        pipe.forget_parent()

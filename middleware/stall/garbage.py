@@ -1,16 +1,12 @@
 """How long the garbage collector keeps everybody waiting."""
 
 import gc
-import os
-import weakref
 from collections.abc import Callable
 from time import monotonic_ns
 from types import FunctionType, MethodType
 
+from ..forks import forget_in_children
 from .pulse import COLLECTED, COLLECTING_SINCE, Pulse
-
-_all: "weakref.WeakSet[GarbageClock]" = weakref.WeakSet()
-_hooked = False
 
 
 class GarbageClock:
@@ -24,17 +20,17 @@ class GarbageClock:
 
     def start(self) -> None:
         """Listen to the collector."""
-        global _hooked  # noqa: PLW0603  a fork hook cannot be taken back: one for the process
         gc.callbacks.append(self._note)
-        _all.add(self)
-        if not _hooked and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_forget_all)
-            _hooked = True
+        forget_in_children(self)
 
     def stop(self) -> None:
         """Do not, any more."""
         if self._note in gc.callbacks:
             gc.callbacks.remove(self._note)
+
+    def forget_parent(self) -> None:
+        """A child's collections are not its parent's, whose memory page it still has."""
+        self.stop()
 
     def so_far_ns(self) -> int:
         """Together with the collection that goes on."""
@@ -63,9 +59,3 @@ def _untraced(function: Callable[..., None]) -> FunctionType:
     """
     code = function.__code__.replace(co_filename="<garbage collection>")
     return FunctionType(code, function.__globals__)
-
-
-def _forget_all() -> None:
-    """In a forked child: its collections are not its parent's, whose memory page it still has."""
-    for clock in list(_all):
-        clock.stop()

@@ -7,12 +7,12 @@ import select
 import subprocess
 import sys
 import threading
-import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 
+from ...forks import forget_in_children
 from ...settings import StallSettings
 from ..culprit import Territory
 from ..pulse import Pulse
@@ -32,9 +32,6 @@ from .spawning import (
 _MESSAGES_KEPT = 20
 _GLANCE_MS = 5
 _WITHOUT = "who holds the GIL is not seen from outside"
-
-_running: "weakref.WeakSet[Sidecar]" = weakref.WeakSet()
-_hooked = False
 
 
 class Sidecar:
@@ -120,7 +117,7 @@ class Sidecar:
             self._let_go(process)
             forbid_children()
 
-    def forget(self) -> None:
+    def forget_parent(self) -> None:
         """In a forked child: it is the parent's."""
         process, self._process, self._lock = self._process, None, threading.Lock()
         self.mode = "watchdog"
@@ -161,7 +158,7 @@ class Sidecar:
         self._readable.register(process.stdout, select.POLLIN)
         self._ready = False
         self._process = process
-        _survive_forks(self)
+        forget_in_children(self)
         atexit.register(self.stop)  # an interpreter that is torn down is no hang
 
     def _heard(self, line: bytes) -> list[Finding]:
@@ -189,16 +186,3 @@ class Sidecar:
 
     def _limit(self, reason: str) -> None:
         self.limits = (*self.limits, f"{_WITHOUT}: {reason}")
-
-
-def _survive_forks(sidecar: Sidecar) -> None:
-    global _hooked  # noqa: PLW0603  a fork hook cannot be taken back: one for the process
-    _running.add(sidecar)
-    if not _hooked:
-        os.register_at_fork(after_in_child=_forget_all)
-        _hooked = True
-
-
-def _forget_all() -> None:
-    for sidecar in list(_running):
-        sidecar.forget()
