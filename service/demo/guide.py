@@ -14,6 +14,7 @@ def guide(addresses: Addresses, dsn: str) -> str:
         (f"  {api}/health", ("for load balancers: cheap, touches nothing",)),
         (f"  {ops}/readyz", ("which dependencies are there",)),
         (f"  {ops}/metrics", ("what Prometheus reads",)),
+        (f"  {ops}/stalls", ("what blocks the event loop; nothing, unless something is wrong",)),
         ("Break a source, look at a product nobody has asked for (9001, 9002 …), and mend it:", ()),
         (_behaviour_line(addresses.reviews.url, "hang"), ("sources.reviews: timeout",)),
         (_behaviour_line(addresses.reviews.url, "ok"), ()),
