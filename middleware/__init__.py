@@ -6,11 +6,13 @@ from .exchange import Exchange, identify
 from .health import Check, Health, NotReadyError
 from .logs import configured_logs
 from .observability import Observability
+from .ops import Action, RefusedError
 from .settings import Settings
 from .setup.tracing import configured_tracing
 from .telemetry import Telemetry
 
 __all__ = [
+    "Action",
     "Check",
     "DependencyMetrics",
     "Drops",
@@ -18,6 +20,7 @@ __all__ = [
     "Health",
     "NotReadyError",
     "Observability",
+    "RefusedError",
     "Settings",
     "Telemetry",
     "configured_logs",

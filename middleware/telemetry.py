@@ -16,7 +16,7 @@ from .exchange import Exchange
 from .health import Health
 from .in_flight import InFlight
 from .logs.configuration import configured_logs
-from .ops import OpsServer
+from .ops import Action, OpsServer
 from .settings import Settings
 from .setup.clients import instrumented_clients
 from .setup.sentry import reporting
@@ -44,7 +44,8 @@ class Telemetry:
     """The signals of one application, and what carries them away.
 
     Metrics go to `registry`, by default one of its own, which the ops port shows together with
-    prometheus_client's global one. May be entered more than once: the last to leave stops it.
+    prometheus_client's global one. May be entered more than once: the last to leave stops it. The
+    app may fill `actions`, by path: what a POST to the ops port has done to it.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Telemetry:
         self.health = health or Health()
         self.in_flight = InFlight()
         self.stalls = StallHistory()
+        self.actions: dict[str, Action] = {}
         self.drops = Drops(self.registry)
         self._users = 0
         self._metrics: tuple[MetricsSignal, WebSocketMetrics] | None = None
@@ -146,7 +148,13 @@ class Telemetry:
         history = self.stalls if settings.observability.stalls else None
         self._open.enter_context(
             OpsServer(
-                settings, registries, self.health, self.in_flight, self._ops_listener, history
+                settings,
+                registries,
+                self.health,
+                self.in_flight,
+                self._ops_listener,
+                history,
+                self.actions,
             )
         )
 

@@ -1,5 +1,6 @@
 """The ops port: what operators and Prometheus ask, answered beside the application's event loop."""
 
+from .actions import Action, RefusedError
 from .server import OpsServer
 
-__all__ = ["OpsServer"]
+__all__ = ["Action", "OpsServer", "RefusedError"]

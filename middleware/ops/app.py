@@ -8,6 +8,7 @@ from email.utils import formatdate
 import structlog
 
 from ..asgi import Headers, Receive, Scope, Send
+from .actions import Actions
 from .answers import Answer, Page, problem
 
 log = structlog.get_logger()
@@ -27,8 +28,8 @@ class OpsApp:
     With a token, only the public ones are for everybody.
     """
 
-    def __init__(self, pages: Mapping[str, Page], token: str | None) -> None:
-        self._pages = pages
+    def __init__(self, pages: Mapping[str, Page], actions: Actions, token: str | None) -> None:
+        self._pages, self._actions = pages, actions
         self._authorization = f"Bearer {token}".encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,11 +49,18 @@ class OpsApp:
         page = self._page(scope["path"])
         if not (page is not None and page.public) and not self._is_authorized(scope):
             return problem(401, "A bearer token is needed.", **{"WWW-Authenticate": "Bearer"})
+        if scope["path"] in self._actions:
+            return await self._act(scope)
         if page is None:
             return problem(404, f"There are: {' '.join(self._pages)}")
         if scope["method"] not in _METHODS:
             return problem(405, "Pages are for reading.", Allow=", ".join(_METHODS))
         return await page.answer(scope)
+
+    async def _act(self, scope: Scope) -> Answer:
+        if scope["method"] != "POST":
+            return problem(405, "This does something: it takes a POST.", Allow="POST")
+        return await self._actions.answer(scope)
 
     def _page(self, path: str) -> Page | None:
         return self._pages.get(path) or self._pages.get(f"{path.rpartition('/')[0]}/*")

@@ -8,7 +8,7 @@ import asyncio
 import socket
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +23,7 @@ from ..exchange import Exchange
 from ..health import Health
 from ..settings import Settings
 from ..stall.history import StallHistory
+from .actions import Action, Actions
 from .app import OpsApp
 from .exposition import Exposition
 from .pages import ops_pages
@@ -37,7 +38,7 @@ class OpsServer:
     """Serves `listener`, which it closes, or else the address that the settings say.
 
     If that cannot be had, it says so, and there is no ops port: the app matters more. Without a
-    `history`, the page about stalls says that nobody looks for them.
+    `history`, the page about stalls says that nobody looks for them. `actions` may be filled later.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class OpsServer:
         in_flight: Collection[Exchange],
         listener: socket.socket | None = None,
         history: StallHistory | None = None,
+        actions: Mapping[str, Action] | None = None,
     ) -> None:
         token = settings.ops_token.get_secret_value() if settings.ops_token else None
         self._exposition = Exposition(registries)
         stalls = stall_pages(history, settings.stall)
-        self._app = OpsApp(ops_pages(self._exposition, health, in_flight, stalls), token)
+        pages = ops_pages(self._exposition, health, in_flight, stalls)
+        self._app = OpsApp(pages, Actions({} if actions is None else actions, health), token)
         self._place = settings.ops_host, settings.ops_port
         self._given = listener
         self._stopping: Future[None] = Future()

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from middleware.exchange import Exchange
 from middleware.health import Check, Health
-from middleware.ops import OpsServer
+from middleware.ops import Action, OpsServer
 from middleware.settings import Settings
 
 PATIENCE_SECONDS = 30.0
@@ -25,13 +25,15 @@ def ops_port(
     *,
     registries: Sequence[CollectorRegistry] = (),
     in_flight: Collection[Exchange] = (),
+    actions: Mapping[str, Action] | None = None,
     token: str | None = None,
 ) -> Iterator[int]:
     """A running ops server; gives its port."""
     settings = Settings(
         ops_host="127.0.0.1", ops_port=0, ops_token=SecretStr(token) if token else None
     )
-    with OpsServer(settings, registries, health or Health(), in_flight, None) as server:
+    health = health or Health()
+    with OpsServer(settings, registries, health, in_flight, None, None, actions) as server:
         assert server.address is not None
         yield server.address[1]
 
