@@ -64,6 +64,13 @@ class ProductFacts(BaseModel):
     )
 
 
+class ReviewSentiment(BaseModel):
+    """What the reviews say on the whole, by the sentiment model."""
+
+    positive_share: float | None = Field(ge=0, le=1, description="Null without reviews.")
+    count: int = Field(ge=0, description="How many reviews were read.")
+
+
 class SourceReport(BaseModel):
     """How one source's part of the answer came about."""
 
@@ -77,5 +84,9 @@ class SourceReport(BaseModel):
 class EnrichedProduct(ProductFacts):
     """One product out of many sources, saying of each whether it answered."""
 
-    sources: dict[Literal["product", "reviews", "inventory"], SourceReport]
+    review_sentiment: ReviewSentiment | None = Field(
+        default=None,
+        description="With `include=review_sentiment`; null when `sources.sentiment` says why.",
+    )
+    sources: dict[Literal["product", "reviews", "inventory", "sentiment"], SourceReport]
     processing_time_ms: float = Field(ge=0)

@@ -1,5 +1,6 @@
 """Which requests are let in at all: not too many at once, not too large."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from prometheus_client import Counter
@@ -16,19 +17,30 @@ _CLOSE = (b"connection", b"close")
 class _BodyTooLargeError(HTTPException):
     """The one kind of exception that FastAPI lets pass while it reads a body."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
         super().__init__(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"A body may have {MAX_BODY_BYTES} bytes.",
+            f"A body may have {max_bytes} bytes.",
             {"Connection": "close"},
         )
 
 
 class Admission:
-    """Sheds what exceeds `max_in_flight` with 503, and bodies over MAX_BODY_BYTES with 413."""
+    """Sheds what exceeds `max_in_flight` with 503, and bodies over MAX_BODY_BYTES with 413.
 
-    def __init__(self, app: ASGIApp, *, max_in_flight: int, shed: Counter) -> None:
+    `max_bytes` has the paths whose bodies may be larger.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_in_flight: int,
+        shed: Counter,
+        max_bytes: Mapping[str, int] | None = None,
+    ) -> None:
         self.app = app
+        self._max_bytes = max_bytes or {}
         self.max_in_flight = max_in_flight
         self.in_flight = 0
         self._shed = shed.labels("max_in_flight")
@@ -54,6 +66,7 @@ class Admission:
         if declared == 0:  # nearly always: there is nothing to watch
             await self.app(scope, receive, send)
             return
+        max_bytes = self._max_bytes.get(scope["path"], MAX_BODY_BYTES)
         answered = False
 
         async def note_answer(message: Message) -> None:
@@ -62,9 +75,9 @@ class Admission:
             await send(message)
 
         try:
-            if declared > MAX_BODY_BYTES:
-                raise _BodyTooLargeError
-            await self.app(scope, _bounded(receive), note_answer)
+            if declared > max_bytes:
+                raise _BodyTooLargeError(max_bytes)
+            await self.app(scope, _bounded(receive, max_bytes), note_answer)
         except _BodyTooLargeError as error:  # frameworks answer it themselves, others do not
             if answered:
                 raise
@@ -82,7 +95,7 @@ def _declared_bytes(scope: Scope) -> int:
     return 0
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, max_bytes: int) -> Receive:
     received = 0
 
     async def receive_bounded() -> Message:
@@ -90,8 +103,8 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         if message["type"] == "http.request":
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise _BodyTooLargeError
+            if received > max_bytes:
+                raise _BodyTooLargeError(max_bytes)
         return message
 
     return receive_bounded

@@ -17,6 +17,10 @@ class Source(StrEnum):
     PRODUCT = "product"
     REVIEWS = "reviews"
     INVENTORY = "inventory"
+    SENTIMENT = "sentiment"  # of the reviews; told only to who asks for it
+
+
+FACTUAL = (Source.PRODUCT, Source.REVIEWS, Source.INVENTORY)
 
 
 class Status(StrEnum):
@@ -90,6 +94,14 @@ class Inventory:
     quantity: int
     warehouses: tuple[Warehouse, ...]
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What reviewers think on the whole; without reviews there is no share."""
+
+    positive_share: float | None
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

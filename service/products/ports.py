@@ -1,5 +1,6 @@
 """What the enricher needs of the world, and the errors it may meet there."""
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +9,7 @@ from service.products.domain import (
     Facts,
     FetchTimes,
     Inventory,
+    Opinion,
     Product,
     ProductId,
     Reason,
@@ -46,6 +48,13 @@ class Stock(Protocol):
 
     async def inventory(self, product_id: ProductId) -> Inventory | None:
         """The stock, None when the product is not known there. Raises SourceError."""
+
+
+class Sentiment(Protocol):
+    """What a text says of its subject."""
+
+    async def positive_share(self, texts: Sequence[str]) -> float:
+        """The share of texts, of which there is at least one, that praise. Raises SourceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +110,9 @@ class Representation(Protocol):
 
     def decode(self, body: bytes, times: FetchTimes) -> Facts:
         """The facts back; without a fetch time a part is None. Raises ValueError."""
+
+    def review_texts(self, body: bytes) -> Sequence[str]:
+        """What the reviews say, title and text."""
+
+    def with_opinion(self, body: bytes, opinion: Opinion | None) -> bytes:
+        """The facts, and what reviewers think on the whole."""

@@ -16,6 +16,7 @@ from service.products.domain import (
     FetchTimes,
     Inventory,
     Known,
+    Opinion,
     Product,
     Report,
     Review,
@@ -30,10 +31,17 @@ class _Parts:
     inventory: Inventory | dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Reviewed:
+    reviews: tuple[Review, ...]
+
+
 _PRODUCT = TypeAdapter(Product)
 _REVIEWS = TypeAdapter(tuple[Review, ...])
 _INVENTORY = TypeAdapter(Inventory)
 _PARTS = TypeAdapter(_Parts)
+_REVIEWED = TypeAdapter(_Reviewed)
+_OPINION = TypeAdapter(Opinion | None)
 
 
 class JsonRepresentation:
@@ -57,6 +65,17 @@ class JsonRepresentation:
             reviews=None if times.reviews is None else Known(parts.reviews, times.reviews),
             inventory=None if times.inventory is None else Known(inventory, times.inventory),
         )
+
+    def review_texts(self, body: bytes) -> list[str]:
+        """What the reviews say, title and text; those that say nothing are left out."""
+        reviews = _REVIEWED.validate_json(body).reviews
+        said = ([part for part in (each.title, each.text) if part.strip()] for each in reviews)
+        return [". ".join(parts) for parts in said if parts]
+
+    def with_opinion(self, body: bytes, opinion: Opinion | None) -> bytes:
+        """The facts, and what reviewers think on the whole."""
+        written = _OPINION.dump_json(opinion)
+        return b'%b,"review_sentiment":%b}' % (body[:-1], written)
 
 
 def answer_body(facts: bytes, reports: Mapping[Source, Report], processing_ms: float) -> bytes:

@@ -1,21 +1,25 @@
 """HTTP in, the use case, the contract out; no decisions."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from service.contracts import EnrichedProduct
+from service.edge.disconnects import cancelled_on_disconnect
 from service.products.answers import Answer
 from service.products.domain import ProductId, Source, Status
 from service.products.enricher import ProductEnricher
+from service.products.opinions import Opinions
 from service.products.representation import answer_body, entity_tag
 
-_TIMED_AS = {Source.PRODUCT: "db", Source.REVIEWS: "reviews", Source.INVENTORY: "inventory"}
+_TIMED_AS = {
+    Source.PRODUCT: "db",
+    Source.REVIEWS: "reviews",
+    Source.INVENTORY: "inventory",
+    Source.SENTIMENT: "model",
+}
 
 _NOT_MODIFIED: dict[int | str, Any] = {
     304: {"description": "The entity tag in If-None-Match still holds."}
@@ -26,8 +30,10 @@ ProductIdPath = Annotated[
 ]
 
 
-class ClientDisconnectedError(Exception):
-    """The client hung up; nobody waits for the answer any more."""
+Include = Annotated[
+    Literal["review_sentiment"] | None,
+    Query(description="What the reviews say on the whole, by the sentiment model."),
+]
 
 
 def products_router(prefix: str, responses: dict[int | str, Any], guards: list[Any]) -> APIRouter:
@@ -42,15 +48,20 @@ def products_router(prefix: str, responses: dict[int | str, Any], guards: list[A
         responses=_NOT_MODIFIED | responses,
         summary="One product with its reviews and its stock",
     )
-    async def enriched_product(product_id: ProductIdPath, request: Request) -> Response:
+    async def enriched_product(
+        product_id: ProductIdPath, request: Request, include: Include = None
+    ) -> Response:
         """Reviews and stock come from other services: when one fails, its part is empty or old,
         and `sources` says so."""
         started = time.perf_counter()
         enricher: ProductEnricher = request.state.enricher
         answer = enricher.remembered(ProductId(product_id))
         if answer is None:
-            async with _cancelled_on_disconnect(request):
+            async with cancelled_on_disconnect(request):
                 answer = await enricher.enrich(ProductId(product_id))
+        if include is not None:
+            opinions: Opinions = request.state.opinions
+            answer = await opinions.added_to(answer)
         return _response(request, answer, started)
 
     return router
@@ -89,31 +100,3 @@ def _server_timing(answer: Answer) -> str:
 def _matches(if_none_match: str, tag: str) -> bool:
     tags = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
     return "*" in tags or tag.removeprefix("W/") in tags
-
-
-@asynccontextmanager
-async def _cancelled_on_disconnect(request: Request) -> AsyncIterator[None]:
-    """Cancel the block when the client hangs up, as ClientDisconnectedError."""
-    work = asyncio.current_task()
-    assert work is not None
-    end: Exception | None = None
-
-    async def watch() -> None:
-        nonlocal end
-        try:
-            while (await request.receive())["type"] != "http.disconnect":
-                pass
-            end = ClientDisconnectedError()
-        except Exception as error:  # noqa: BLE001 - a refused body: it belongs to the request
-            end = error
-        work.cancel()
-
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except asyncio.CancelledError:
-        if end is not None and work.uncancel() == 0:
-            raise end from None
-        raise
-    finally:
-        watcher.cancel()

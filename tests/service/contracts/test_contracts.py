@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 import service.contracts
 from service.app import create_app
 from service.contracts import EnrichedProduct, Price, Review
-from service.products.domain import Facts, Inventory, Reason, Report, Source, Status
+from service.products.domain import FACTUAL, Facts, Inventory, Reason, Report, Source, Status
 from service.products.representation import JsonRepresentation, answer_body
 from tests.fakes import FakeWorld, fake_settings, known_facts, open_fake_adapters
 from tests.service.products.strategies import facts
@@ -37,8 +37,11 @@ reports = st.fixed_dictionaries({
     source: st.builds(
         Report, st.sampled_from(Status), st.none() | st.sampled_from(Reason), st.floats(0, 1e6)
     )
-    for source in Source
+    for source in FACTUAL
 })  # fmt: skip
+
+
+ALWAYS = EnrichedProduct.model_fields.keys() - {"review_sentiment"}  # that has to be asked for
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def document() -> dict[str, Any]:
     return app.openapi()
 
 
-@pytest.mark.parametrize("name", EnrichedProduct.model_fields)
+@pytest.mark.parametrize("name", ALWAYS)
 def test_an_answer_that_lacks_anything_is_not_what_was_promised(name: str) -> None:
     answer = json.loads(an_answer(known_facts()))
     del answer[name]
@@ -95,9 +98,9 @@ def test_the_examples_in_the_document_are_what_the_contracts_accept(
 
 def test_the_examples_of_parameters_are_answered(document: dict[str, Any]) -> None:
     (operation,) = document["paths"]["/v1/product/{product_id}/enriched"].values()
-    (parameter,) = operation["parameters"]
+    parameter, include = operation["parameters"]
 
-    assert parameter["name"] == "product_id"
+    assert (parameter["name"], include["name"]) == ("product_id", "include")
     assert TypeAdapter(int).validate_python(parameter["schema"]["examples"][0]) >= 1
 
 
@@ -109,8 +112,19 @@ def test_every_contract_is_in_the_document(document: dict[str, Any]) -> None:
     assert missing == not_on_the_wire_by_themselves
 
 
-def test_only_the_paths_under_v1_are_documented(document: dict[str, Any]) -> None:
-    assert set(document["paths"]) == {"/v1/product/{product_id}/enriched", "/v1/health"}
+def test_only_the_paths_under_v1_and_those_of_the_protocol_are_documented(
+    document: dict[str, Any],
+) -> None:
+    ours = {path for path in document["paths"] if not path.startswith("/v2")}
+
+    assert ours == {
+        "/v1/product/{product_id}/enriched",
+        "/v1/predict",
+        "/v1/predict/sentiment",
+        "/v1/predict/image",
+        "/v1/models/status",
+        "/v1/health",
+    }
 
 
 @given(facts(), reports, st.floats(0, 1e6))
@@ -139,8 +153,8 @@ def test_a_rendered_answer_is_one_json_object_without_a_member_said_twice(known:
 
     answer = json.loads(an_answer(known), object_pairs_hook=once)
 
-    assert set(answer) == set(EnrichedProduct.model_fields)
-    assert list(answer["sources"]) == [source.value for source in Source]
+    assert set(answer) == ALWAYS
+    assert list(answer["sources"]) == [source.value for source in FACTUAL]
 
 
 @given(facts())
@@ -154,7 +168,7 @@ def test_moments_on_the_wire_are_those_of_rfc_3339(known: Facts) -> None:
 
 
 def an_answer(known: Facts) -> bytes:
-    live = {source: Report(Status.LIVE) for source in Source}
+    live = {source: Report(Status.LIVE) for source in FACTUAL}
     return answer_body(JsonRepresentation().encode(known), live, 1.5)
 
 

@@ -72,7 +72,7 @@ class CacheState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """Moods in the order of `Source`; `ages` are those of the cached parts, in seconds.
+    """Moods in the order of `FACTUAL`; `ages` are those of the cached parts, in seconds.
 
     None for an age: never fetched. None for all: nothing is cached.
     """

@@ -6,7 +6,7 @@ import pytest
 
 from service.products import answers
 from service.products.answers import Answer, HeldAnswers
-from service.products.domain import ProductId, Reason, Report, Source, Status
+from service.products.domain import FACTUAL, ProductId, Reason, Report, Source, Status
 from tests.fakes import PRODUCT_ID, FakeWorld, an_entry, enricher_over, known_facts, remember
 
 LIVE = Report(Status.LIVE)
@@ -21,7 +21,7 @@ def a_long_moment(monkeypatch: pytest.MonkeyPatch) -> None:
 def an_answer(*reasons: Reason) -> Answer:
     """Live in every part but the first ones, which fail for these reasons."""
     failed = [Report(Status.UNAVAILABLE, reason) for reason in reasons]
-    reports = dict(zip(Source, [*failed, LIVE, LIVE, LIVE], strict=False))
+    reports = dict(zip(FACTUAL, [*failed, LIVE, LIVE, LIVE], strict=False))
     return Answer(b"{}", reports, 1.0, 0.0)
 
 

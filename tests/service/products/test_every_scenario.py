@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from service.contracts import EnrichedProduct
 from service.products.answers import Answer
 from service.products.domain import (
+    FACTUAL,
     Facts,
     ProductNotFoundError,
     ProductUnavailableError,
-    Source,
     Status,
 )
 from service.products.ports import Entry
@@ -108,7 +108,7 @@ async def play(scenario: Scenario) -> None:
     answer = await enricher_over(world).enrich(PRODUCT_ID)
 
     assert [(r.status, r.reason) for r in answer.reports.values()] == expected, scenario
-    assert list(answer.reports) == list(Source)
+    assert list(answer.reports) == list(FACTUAL)
     assert_says_what_it_reports(answer, scenario)
     assert_asked_no_more_than_needed(world, answer)
     assert_keeps_what_it_learned(world, answer, before, started)

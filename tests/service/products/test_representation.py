@@ -5,12 +5,12 @@ import json
 import pytest
 from hypothesis import given
 
-from service.products.domain import Facts, FetchTimes, Reason, Report, Source, Status
+from service.products.domain import FACTUAL, Facts, FetchTimes, Reason, Report, Source, Status
 from service.products.representation import JsonRepresentation, answer_body, entity_tag
 from tests.fakes import known_facts
 from tests.service.products.strategies import facts
 
-LIVE = {source: Report(Status.LIVE) for source in Source}
+LIVE = {source: Report(Status.LIVE) for source in FACTUAL}
 
 codec = JsonRepresentation()
 
@@ -93,6 +93,6 @@ def test_entity_tags_tell_nothing_to_say_from_nothing_known() -> None:
 
 def test_entity_tags_do_not_depend_on_how_long_it_took() -> None:
     body = codec.encode(known_facts())
-    slow = {source: Report(Status.CACHED, latency_ms=900.0) for source in Source}
+    slow = {source: Report(Status.CACHED, latency_ms=900.0) for source in FACTUAL}
 
     assert entity_tag(body, LIVE) == entity_tag(body, slow)
