@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n auto --dist loadgroup
 ARGS ?=
 
-.PHONY: demo test check format bench openapi pictures lock clean
+.PHONY: demo test check format bench openapi pictures models lock clean
 
 demo: .venv/installed           ## everything, running, on this machine: make demo ARGS="--duration 20"
 	$(BIN)/stallscope demo $(ARGS)
@@ -31,13 +31,18 @@ pictures: .venv/installed       ## draw docs/demo.svg from a real run, docs/stal
 	$(BIN)/python docs/picture.py
 	PICTURE=docs/stalls.png $(BIN)/pytest -q -p no:cacheprovider tests/stalls/test_page.py
 
+models: training/.venv/installed  ## train every model anew, an hour or so: make models DATA=/path/to/data
+	training/.venv/bin/python -m training.tabular --out service/models
+	training/.venv/bin/python -m training.image_classification --data $(DATA) --out service/models
+	training/.venv/bin/python -m training.sentiment_analysis --data $(DATA) --out service/models
+
 bench: .venv/installed          ## ours beside its peers, one table of ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lock:                           ## resolve requirements.lock anew: hashes, no addresses
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --universal --all-extras --python-version 3.11 \
-	  --generate-hashes --no-header --upgrade --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --universal --extra service --extra otlp-grpc --extra embedded --extra dev \
+	  --python-version 3.11 --generate-hashes --no-header --upgrade --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --universal --extra service --python-version 3.11 \
 	  --generate-hashes --no-header --constraint requirements.lock --output-file service/requirements.lock
 
@@ -51,5 +56,10 @@ lock:                           ## resolve requirements.lock anew: hashes, no ad
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
+training/.venv/installed: pyproject.toml
+	$(PYTHON) -m venv training/.venv
+	training/.venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[training]"
+	@touch $@
+
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv training/.venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*

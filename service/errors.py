@@ -10,9 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from service.edge.access import RateLimitedError, UnknownKeyError
+from service.edge.disconnects import ClientDisconnectedError
 from service.edge.problems import problem_body, request_id_of
+from service.predictions.domain import (
+    DeadlineExceededError,
+    ImageTooLargeError,
+    ModelInputError,
+    ModelNotFoundError,
+    ModelNotLoadedError,
+    ModelUnavailableError,
+    QueueFullError,
+    UnreadableImageError,
+)
 from service.products.domain import ProductNotFoundError, ProductUnavailableError
-from service.products.router import ClientDisconnectedError
 
 CLIENT_CLOSED_REQUEST = 499  # nobody reads it; logs and metrics tell it from a failure of ours
 RETRY_AFTER_SECONDS = 1
@@ -22,6 +32,14 @@ STATUS_OF: Mapping[type[Exception], int] = {
     ProductUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     UnknownKeyError: HTTPStatus.UNAUTHORIZED,
     RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
+    ModelNotFoundError: HTTPStatus.NOT_FOUND,
+    ModelNotLoadedError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ModelUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ModelInputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
+    DeadlineExceededError: HTTPStatus.GATEWAY_TIMEOUT,
+    UnreadableImageError: HTTPStatus.BAD_REQUEST,
+    ImageTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
 }
 
 
@@ -89,6 +107,8 @@ def _problem(
     headers: Mapping[str, str] | None = None,
     errors: Any = None,
 ) -> Response:
-    members = {"errors": errors} if errors else {}
+    members: dict[str, Any] = {"errors": errors} if errors else {}
+    if request.scope["path"].startswith("/v2"):  # where standard clients read it
+        members["error"] = detail
     body = problem_body(status, detail, request_id_of(request.scope), **members)
     return Response(body, status, headers, media_type="application/problem+json")

@@ -27,11 +27,14 @@ def problems(*statuses: int) -> dict[int | str, Any]:
     """FastAPI's `responses` for problems with these statuses, and for any other."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     described = {
+        400: "The body is not what it says it is: no JSON, no image.",
         401: "No accepted API key.",
-        404: "There is no such product.",
+        404: "There is no such product, or no such version of the model.",
+        413: "The body is too large, or the image has too many pixels.",
         422: "A parameter is not valid; `errors` says which.",
-        429: "The rate limit is reached; see `Retry-After`.",
-        503: "The catalogue does not answer, or the service is full; see `Retry-After`.",
+        429: "The rate limit is reached, or the model has too much to do; see `Retry-After`.",
+        503: "What the answer needs is not there, or the service is full; see `Retry-After`.",
+        504: "The model did not answer in time.",
     }
     answers: dict[int | str, Any] = {
         status: {"description": described[status], "content": content} for status in statuses

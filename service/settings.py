@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
@@ -10,6 +11,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    DirectoryPath,
     Field,
     HttpUrl,
     PositiveInt,
@@ -23,6 +25,7 @@ from redis.asyncio.connection import parse_url
 import middleware
 from middleware.settings import Port, Seconds
 
+PACKAGED_MODELS = Path(__file__).parent / "models"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -95,6 +98,28 @@ class CacheSettings(_Group):
         return seconds
 
 
+class ModelsSettings(_Group):
+    """How models are run: on how many threads, where, and how a new version comes to serve.
+
+    None for threads: as many as the process may use processors. `canary_share` of the requests get
+    a new version before it is promoted, all of them by default; `shadow` has it compute what the
+    current one answers, for comparison. `remote_url` is a server of the Open Inference Protocol.
+    """
+
+    threads: PositiveInt | None = None
+    queue_rows: PositiveInt = 512
+    providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    canary_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    shadow: bool = False
+    remote_url: HttpUrl | None = None
+
+
+class PredictionLogSettings(_Group):
+    """Whether the prediction log keeps what people sent, not only its digest."""
+
+    raw_inputs: bool = False
+
+
 class DatabaseAddress(BaseSettings):
     """All that a migration needs; every field is the environment variable of that name."""
 
@@ -124,6 +149,10 @@ class Settings(DatabaseAddress, middleware.Settings):
     database: DatabaseSettings = DatabaseSettings()
     reviews: UpstreamSettings
     inventory: UpstreamSettings
+
+    models_dir: DirectoryPath = PACKAGED_MODELS
+    models: ModelsSettings = ModelsSettings()
+    prediction_log: PredictionLogSettings = PredictionLogSettings()
 
     api_keys: Annotated[frozenset[str], NoDecode] = frozenset()
     rate_limit: str | None = None

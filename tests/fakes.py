@@ -38,6 +38,7 @@ from service.products.enricher import Lifetimes, ProductEnricher, Sources
 from service.products.ports import CacheUnavailableError, Entry, SourceError
 from service.products.representation import JsonRepresentation
 from service.settings import Settings, UpstreamSettings
+from tests.fake_models import FakeModels
 
 PRODUCT_ID = ProductId(7)
 UNKNOWN_ID = ProductId(404)
@@ -238,11 +239,11 @@ class FakeWorld:
 
     @property
     def apis(self) -> tuple[FakeCatalog, FakeReviews, FakeStock]:
-        """The three sources, in the order of `Source`."""
+        """The three sources, in the order of `FACTUAL`."""
         return self.catalog, self.reviews, self.stock
 
     def calls(self) -> list[int]:
-        """How often each source was asked, in the order of `Source`."""
+        """How often each source was asked, in the order of `FACTUAL`."""
         return [len(source.calls) for source in self.apis]
 
 
@@ -310,12 +311,19 @@ def open_fake_adapters(
     *,
     rate_limiter: RateLimiter | None = None,
     checks: Mapping[str, Check] | None = None,
+    models: FakeModels | None = None,
 ) -> OpenAdapters:
     """For `create_app(settings, open_adapters=...)`: adapters that reach nothing but `world`."""
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Adapters]:
-        yield Adapters(Sources(*world.apis), world.cache, rate_limiter, checks or {})
+        yield Adapters(
+            Sources(*world.apis),
+            world.cache,
+            (models or FakeModels()).adapters,
+            rate_limiter,
+            checks or {},
+        )
 
     def open_adapters(
         settings: Settings, metrics: ServiceMetrics

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: few, lasting, and given up rather than waited for."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -53,7 +53,8 @@ async def borrowed(pool: Pool, acquire_seconds: float) -> AsyncIterator[PoolConn
     try:
         yield connection
     except BaseException:
-        connection.terminate()
+        with suppress(asyncpg.InterfaceError):  # the server has ended it, and the pool knows
+            connection.terminate()
         raise
     finally:
         await pool.release(connection)

@@ -1,0 +1,1 @@
+"""Feature: predictions of real models, without ever holding up the event loop."""
