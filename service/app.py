@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from middleware import Observability, Telemetry
+from service.adapters.sentiment_opinions import ModelSentiment
 from service.background import Background
 from service.edge.access import RateLimiter, guards
 from service.edge.admission import Admission
@@ -17,10 +18,17 @@ from service.edge.head_requests import HeadRequests
 from service.edge.response_headers import ResponseHeaders
 from service.errors import install_problem_handlers
 from service.health.router import health_router
+from service.inference_protocol.router import inference_protocol_router
 from service.lifespan import Adapters, open_adapters
 from service.metrics import ServiceMetrics
 from service.openapi import install_documentation, problems
+from service.predictions.journal import Journal
+from service.predictions.operations import model_actions, readiness_checks
+from service.predictions.ports import Runtime
+from service.predictions.predictor import Predictor
+from service.predictions.router import MAX_UPLOAD_BYTES, predictions_router
 from service.products.enricher import Lifetimes, ProductEnricher
+from service.products.opinions import Opinions
 from service.products.representation import JsonRepresentation
 from service.products.router import products_router
 from service.settings import Settings
@@ -36,6 +44,9 @@ class State(TypedDict):
     """What the lifespan puts on `request.state`."""
 
     enricher: ProductEnricher
+    opinions: Opinions
+    predictor: Predictor
+    runtime: Runtime
     rate_limiter: RateLimiter | None
 
 
@@ -52,16 +63,33 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[State]:
         background = Background(grace_seconds=settings.shutdown_grace_seconds)
         async with open_adapters(settings, metrics) as adapters, background:
+            representation = JsonRepresentation()
             enricher = ProductEnricher(
                 adapters.sources,
                 adapters.cache,
-                JsonRepresentation(),
+                representation,
                 _lifetimes(settings),
                 background,
                 metrics,
             )
-            telemetry.health.checks = adapters.checks
-            yield {"enricher": enricher, "rate_limiter": adapters.rate_limiter}
+            models = adapters.models
+            predictor = Predictor(
+                models.runtime,
+                models.preparation,
+                Journal(models.log, metrics.models),
+                budget_seconds=settings.request_budget_seconds,
+            )
+            telemetry.health.checks = {**adapters.checks, **readiness_checks(models.runtime)}
+            telemetry.actions.update(model_actions(models.runtime))
+            yield {
+                "enricher": enricher,
+                "opinions": Opinions(
+                    ModelSentiment(predictor), representation, background, metrics
+                ),
+                "predictor": predictor,
+                "runtime": models.runtime,
+                "rate_limiter": adapters.rate_limiter,
+            }
 
     app = FastAPI(
         title="Stallscope",
@@ -77,7 +105,12 @@ def create_app(
     # The last one added is the outermost.
     app.add_middleware(Compression)
     app.add_middleware(HeadRequests)
-    app.add_middleware(Admission, max_in_flight=settings.max_in_flight, shed=metrics.requests_shed)
+    app.add_middleware(
+        Admission,
+        max_in_flight=settings.max_in_flight,
+        shed=metrics.requests_shed,
+        max_bytes={f"{prefix}/predict/image": MAX_UPLOAD_BYTES for prefix in PREFIXES},
+    )
     app.add_middleware(ResponseHeaders)
     app.add_middleware(Observability, telemetry=telemetry)
     return app
@@ -101,10 +134,14 @@ def _add_routes(app: FastAPI, settings: Settings, metrics: ServiceMetrics) -> No
     limited = settings.rate is not None
     access = guards(settings.api_keys, limited=limited, refused=metrics.rate_limited_requests)
     answers = problems(401, 404, 422, 429, 503)
+    model_answers = problems(400, 401, 404, 413, 422, 429, 503, 504)
     # Not by include_router, and the products first: every router and route that a request passes
     # on its way costs it up to 10 µs.
     for prefix in PREFIXES:
         app.routes.extend(products_router(prefix, answers, access).routes)
+    for prefix in PREFIXES:
+        app.routes.extend(predictions_router(prefix, model_answers, access).routes)
+    app.routes.extend(inference_protocol_router(access, settings.request_budget_seconds).routes)
     for prefix in PREFIXES:
         app.routes.extend(health_router(prefix).routes)
     install_documentation(app)

@@ -9,22 +9,44 @@ import structlog
 
 from middleware import Check, DependencyMetrics
 from service.adapters.circuit_breaker import CircuitBreaker
+from service.adapters.cpu_quota import usable_processors
 from service.adapters.http_upstreams import HttpReviews, HttpStock, HttpUpstream, open_session
+from service.adapters.inference_threads import InferenceThreads
 from service.adapters.local_cache import LocalCache
+from service.adapters.model_store import ModelStore
+from service.adapters.model_versions import Rollout
+from service.adapters.onnx_sessions import onnx_sessions
 from service.adapters.postgres_catalog import PostgresCatalog
 from service.adapters.postgres_pool import open_pool
+from service.adapters.postgres_prediction_log import open_prediction_log
 from service.adapters.postgres_readiness import readiness_checks
+from service.adapters.preparation_threads import DecodedImages, PreparationThreads
 from service.adapters.rate_limits import MovingWindowLimits
 from service.adapters.redis_cache import RedisCache
 from service.adapters.redis_link import RedisLink, open_redis
+from service.adapters.remote_sessions import remote_sessions
+from service.adapters.tokenizers_texts import TokenizersTexts
 from service.background import running
 from service.edge.access import RateLimiter
 from service.metrics import ServiceMetrics
+from service.predictions.ports import PredictionLog, Runtime
+from service.predictions.predictor import Preparation
 from service.products.enricher import Sources
 from service.products.ports import Cache
 from service.settings import Settings, UpstreamSettings
 
 log = structlog.get_logger()
+
+MOST_IMAGES = 16  # waiting for each processor, and in memory, with up to 10 MiB each
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAdapters:
+    """What predictions need."""
+
+    runtime: Runtime
+    preparation: Preparation
+    log: PredictionLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +55,7 @@ class Adapters:
 
     sources: Sources
     cache: Cache
+    models: ModelAdapters
     rate_limiter: RateLimiter | None = None
     checks: Mapping[str, Check] = field(default_factory=dict)
 
@@ -65,9 +88,51 @@ async def open_adapters(settings: Settings, metrics: ServiceMetrics) -> AsyncIte
                 HttpStock(await upstream("inventory", settings.inventory)),
             ),
             cache=cache,
+            models=await _open_models(stack, settings, metrics),
             rate_limiter=MovingWindowLimits(settings.rate, link) if settings.rate else None,
             checks=readiness_checks(pool),
         )
+
+
+async def _open_models(
+    stack: AsyncExitStack, settings: Settings, service_metrics: ServiceMetrics
+) -> ModelAdapters:
+    models, metrics = settings.models, service_metrics.models
+    dependencies = service_metrics.dependencies
+    prediction_log = await stack.enter_async_context(
+        open_prediction_log(
+            settings.database,
+            settings.database_url,
+            metrics,
+            raw_inputs=settings.prediction_log.raw_inputs,
+            create_pool=partial(dependencies.create_pool, "prediction_log"),
+        )
+    )
+    processors = models.threads or usable_processors()
+    threads = await stack.enter_async_context(
+        InferenceThreads(metrics, workers=processors, most_rows=models.queue_rows)
+    )
+    open_session = (
+        remote_sessions(str(models.remote_url), settings.request_budget_seconds)
+        if models.remote_url
+        else onnx_sessions(models.providers)
+    )
+    store = ModelStore(
+        settings.models_dir,
+        open_session,
+        threads,
+        metrics,
+        Rollout(models.canary_share, models.shadow),
+    )
+    runtime = await stack.enter_async_context(store)
+    # Apart, so that no text waits for pictures.
+    texts = PreparationThreads(threads=1, most_waiting=models.queue_rows)
+    images = PreparationThreads(threads=processors, most_waiting=MOST_IMAGES * processors)
+    preparation = Preparation(
+        TokenizersTexts(await stack.enter_async_context(texts)),
+        DecodedImages(await stack.enter_async_context(images)),
+    )
+    return ModelAdapters(runtime, preparation, prediction_log)
 
 
 async def _open_link(

@@ -7,18 +7,20 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import asyncpg
 import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from middleware import Health
+from middleware import Health, Telemetry
 from service.app import create_app, telemetry_of
+from service.background import Background
 from service.http_protocol import BoundedHttpProtocol
 from service.listeners import StartError, bind
+from service.predictions.operations import RELOAD
 from service.settings import Settings
 
 if sys.platform != "win32":
@@ -52,7 +54,8 @@ async def serve(settings: Settings, inherited: socket.socket | None = None) -> N
             log.info("service_started", host=settings.host, port=listener.getsockname()[1])
             config = _config(app, settings)
             server = GracefulServer(config, telemetry.health, shared=inherited is not None)
-            await server.serve(sockets=[listener])
+            async with _reloading_on_hangup(telemetry):
+                await server.serve(sockets=[listener])
             log.info("service_stopped")
 
 
@@ -112,6 +115,20 @@ class GracefulServer(uvicorn.Server):
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
+
+
+@asynccontextmanager
+async def _reloading_on_hangup(telemetry: Telemetry) -> AsyncIterator[None]:
+    """SIGHUP is what a POST to /models/reload at the ops port is."""
+    async with Background(grace_seconds=0) as background:
+
+        def reload() -> None:
+            if action := telemetry.actions.get(RELOAD):
+                background.start(action({}), name="model_reload")
+
+        if sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload)
+        yield
 
 
 def _allow_connections() -> None:

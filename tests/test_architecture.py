@@ -16,7 +16,9 @@ pytestmark = pytest.mark.no_cover
 PACKAGES = ("middleware", "service")
 
 FEATURES = ("products", "predictions")
-TECHNOLOGIES = {"aiohttp", "asyncpg", "cachetools", "limits", "onnxruntime", "redis"}
+TECHNOLOGIES = {
+    *("aiohttp", "asyncpg", "cachetools", "limits", "onnxruntime", "PIL", "redis", "tokenizers"),
+}
 
 # Who may import whom, besides the standard library: the first row that fits a module counts. A
 # module stands for what is below it, too; {feature} for the feature that the module belongs to.
@@ -106,6 +108,7 @@ ARROWS = {
     # The service.
     "service": "",
     "service.products": "",
+    "service.predictions": "",
     "service.contracts*": "pydantic service.contracts",
     "service.background": "structlog",
     "service.listeners": "",
@@ -114,6 +117,7 @@ ARROWS = {
     "service.settings": "limits pydantic pydantic_settings redis middleware",
     # Features know no technology, no other feature, and nothing of HTTP outside their router.
     "service.health*": "fastapi service.contracts",
+    "service.predictions.domain": "numpy",
     "service.*.domain": "",
     "service.*.ports": "{feature}.domain",
     "service.*.single_flight": "",
@@ -121,14 +125,38 @@ ARROWS = {
     "service.*.consultation": "{feature}.domain {feature}.ports",
     "service.*.representation": "pydantic {feature}.domain",
     "service.*.enricher": "{feature} service.background service.metrics",
-    "service.*.router": "fastapi {feature} service.contracts",
+    "service.*.opinions": "{feature} service.background service.metrics",
+    "service.*.answering": "numpy {feature}.domain",
+    "service.*.drift": "{feature}.domain service.metrics",
+    "service.*.journal": "{feature} service.metrics",
+    "service.*.predictor": "numpy {feature}",
+    "service.*.operations": "{feature} middleware",
+    # The protocol speaks of models, and is a second way to the same feature.
+    "service.inference_protocol.codec": (
+        "numpy orjson pydantic service.inference_protocol service.predictions.domain"
+    ),
+    "service.inference_protocol.router": (
+        "fastapi starlette service.edge service.inference_protocol service.predictions.domain"
+        " service.predictions.ports service.version"
+    ),
+    "service.inference_protocol*": "pydantic",
+    "service.*.router": (
+        "fastapi opentelemetry {feature} service.contracts service.edge.disconnects"
+        " service.edge.problems"
+    ),
     # Technology, one each; which, is told apart below.
+    "service.adapters.sentiment_opinions": (
+        "service.predictions service.products.domain service.products.ports"
+    ),
     "service.adapters*": (
-        "pydantic structlog yarl middleware service.adapters service.background"
-        " service.metrics service.products.domain service.products.ports service.settings "
+        "numpy opentelemetry pydantic structlog yarl middleware service.adapters"
+        " service.background service.metrics service.products.domain service.products.ports"
+        " service.predictions.domain service.predictions.ports service.settings"
+        " service.inference_protocol.codec service.inference_protocol.wire "
         + " ".join(TECHNOLOGIES)
     ),
     # What every request passes, whatever it is about.
+    "service.edge.disconnects": "fastapi",
     "service.edge.access": "fastapi prometheus_client",
     "service.edge.admission": "prometheus_client starlette middleware.asgi service.edge",
     "service.edge.compression": "starlette middleware.asgi",
@@ -136,18 +164,19 @@ ARROWS = {
     "service.edge*": "middleware.asgi service.edge",
     # The knots.
     "service.errors": (
-        "fastapi starlette service.edge service.products.domain service.products.router"
+        "fastapi starlette service.edge service.predictions.domain service.products.domain"
     ),
     "service.http_protocol": "uvicorn middleware service.edge",
     "service.lifespan": (
         "structlog middleware service.adapters service.background service.edge.access"
-        " service.metrics service.products.enricher service.products.ports service.settings"
+        " service.metrics service.predictions.ports service.predictions.predictor"
+        " service.products.enricher service.products.ports service.settings"
     ),
     "service.openapi": "fastapi pydantic starlette service.contracts",
     "service.app": "fastapi prometheus_client starlette middleware service",
     "service.server": (
         "asyncpg fastapi structlog uvicorn middleware service.app service.http_protocol"
-        " service.listeners service.settings"
+        " service.background service.listeners service.predictions.operations service.settings"
     ),
     # A program of its own, which speaks HTTP with the ops port of whatever runs.
     "service.stalls": "middleware pydantic pydantic_settings rich",

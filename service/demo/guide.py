@@ -9,6 +9,9 @@ def guide(addresses: Addresses, dsn: str) -> str:
     lines = (
         ("Look at a product, put together from PostgreSQL and two upstream APIs:", ()),
         (f"  curl -s {api}/v1/product/1/enriched", ("`sources` says how each part came about",)),
+        ("Ask the models:", ()),
+        (_sentiment_line(api), ("what a text says",)),
+        (f"  curl -s '{api}/v1/product/1/enriched?include=review_sentiment'", ("and reviews",)),
         ("Open:", ()),
         (f"  {api}/docs", ("the API, to read and to try",)),
         (f"  {api}/health", ("for load balancers: cheap, touches nothing",)),
@@ -24,6 +27,12 @@ def guide(addresses: Addresses, dsn: str) -> str:
         (f"  psql '{dsn}'", ("10,000 products",)),
     )
     return "\n".join("  → ".join((line, *remark)) for line, remark in lines)
+
+
+def _sentiment_line(url: str) -> str:
+    kind = "-H 'Content-Type: application/json'"
+    asked = """-d '{"texts": ["It boils in no time."]}'"""
+    return f"  curl -s {url}/v1/predict/sentiment {kind} {asked}"
 
 
 def _behaviour_line(url: str, mode: str) -> str:

@@ -10,10 +10,23 @@ from service.demo.answers import LAST_PRODUCT_ID
 
 _TIMEOUT_SECONDS = 6.0
 _MOST_IN_FLIGHT = 20
+_SHARE_OF_PREDICTIONS = 0.2
+_USUAL = (
+    *((9.0, 20.0), (12.0, 28.0), (60.0, 130.0), (250.0, 1200.0), (0.07, 0.12)),
+    *((0.04, 0.2), (0.01, 0.2), (0.01, 0.1), (0.13, 0.23), (0.053, 0.08)),
+)
+_OPINIONS = (
+    "It boils in no time, and looks good while it does.",
+    "The lid broke after a week.",
+    "Does what it should, no more.",
+    "I have given two of them away, and everybody is happy.",
+    "Loud, heavy, and far too expensive for what it is.",
+)
 
 
 async def send_traffic(api_url: str, requests_per_second: float = 5.0) -> None:
-    """Ask for random products until cancelled, few of them often; failures do not matter.
+    """Ask for random products until cancelled, few of them often, and now and then for a
+    prediction; failures do not matter.
 
     While 20 requests are waiting for an answer no more are sent.
     """
@@ -26,7 +39,9 @@ async def send_traffic(api_url: str, requests_per_second: float = 5.0) -> None:
     ):
         while True:
             await free.acquire()
-            request = group.create_task(_ask(session, popular_product(random)))
+            predicts = random.random() < _SHARE_OF_PREDICTIONS
+            ask = _predict(session, random) if predicts else _look_at(session, random)
+            request = group.create_task(ask)
             request.add_done_callback(lambda _: free.release())
             await asyncio.sleep(random.expovariate(requests_per_second))
 
@@ -37,8 +52,22 @@ def popular_product(random: Random) -> int:
     return int(LAST_PRODUCT_ID ** random.random())
 
 
-async def _ask(session: aiohttp.ClientSession, product_id: int) -> None:
+async def _look_at(session: aiohttp.ClientSession, random: Random) -> None:
+    await _ask(session, "GET", f"/v1/product/{popular_product(random)}/enriched")
+
+
+async def _predict(session: aiohttp.ClientSession, random: Random) -> None:
+    if random.random() < 0.5:
+        # What the tabular model has learnt from lies between these.
+        features = [low + (high - low) * random.random() for low, high in _USUAL]
+        await _ask(session, "POST", "/v1/predict", {"features": features})
+    else:
+        texts = random.choices(_OPINIONS, k=random.randint(1, 5))
+        await _ask(session, "POST", "/v1/predict/sentiment", {"texts": texts})
+
+
+async def _ask(session: aiohttp.ClientSession, method: str, path: str, body: object = None) -> None:
     # An over-eager server may also cut the connection while its body is read.
     with suppress(aiohttp.ClientError, TimeoutError, OSError):
-        async with session.get(f"/v1/product/{product_id}/enriched") as response:
+        async with session.request(method, path, json=body) as response:
             await response.read()
