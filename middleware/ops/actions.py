@@ -5,14 +5,15 @@ where it comes from, and it is refused.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from ..asgi import Scope
 from ..health import Health
 from .answers import Answer, json_answer, problem
 
-Action = Callable[[Mapping[str, str]], Awaitable[object]]
+Action = Callable[[Mapping[str, str]], Coroutine[Any, Any, object]]
 
 _SECONDS = 60.0
 
@@ -43,10 +44,7 @@ class Actions:
         asked = dict(parse_qsl(scope["query_string"].decode("latin-1")))
         action = self._actions[scope["path"]]
 
-        async def run() -> object:
-            return await action(asked)
-
-        work = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(run(), loop))
+        work = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(action(asked), loop))
         try:
             return json_answer(await asyncio.wait_for(work, _SECONDS))
         except RefusedError as error:
