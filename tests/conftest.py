@@ -38,13 +38,25 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _processes_are_covered_where_tests_are(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Coverage makes a process half as fast: a module marked `no_cover` has its own without."""
+def _processes_are_covered_where_modules_are(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Coverage makes a process half as fast: what is marked `no_cover` has its own without."""
     marks = getattr(request.module, "pytestmark", [])
     names = {mark.name for mark in (marks if isinstance(marks, list) else [marks])}
+    with _processes_not_covered(when="no_cover" in names):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _processes_are_covered_where_tests_are(request: pytest.FixtureRequest) -> Iterator[None]:
+    with _processes_not_covered(when=request.node.get_closest_marker("no_cover") is not None):
+        yield
+
+
+@contextmanager
+def _processes_not_covered(*, when: bool) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         for name in [each for each in os.environ if each.startswith("COV")]:
-            if "no_cover" in names:
+            if when:
                 patched.delenv(name)
         yield
 

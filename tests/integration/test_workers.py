@@ -189,6 +189,7 @@ async def test_sigterm_under_load_loses_no_request_and_leaves_no_process(world: 
     assert supervisor.events("worker_killed") == []
 
 
+@pytest.mark.no_cover
 async def test_a_second_signal_ends_all_at_once(world: World) -> None:
     with running_supervisor(world, SHUTDOWN_GRACE_SECONDS="3600") as supervisor:
         world.reviews.behave(mode="hang")
@@ -209,6 +210,7 @@ async def test_a_second_signal_ends_all_at_once(world: World) -> None:
     until(lambda: not any(map(is_running, pids)), "the workers are gone")
 
 
+@pytest.mark.no_cover
 def test_workers_do_not_outlive_a_supervisor_that_is_killed(world: World) -> None:
     with running_supervisor(world) as supervisor:
         pids = supervisor.pids()

@@ -70,7 +70,9 @@ def test_a_service_that_ends_by_itself_ends_the_demo_with_1(environment: dict[st
     _await_none_left(environment)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.no_cover)]
+)
 @pytest.mark.parametrize("step", ["Starting PostgreSQL", "Starting the service", "Ctrl-C"])
 def test_a_signal_ends_everything_at_any_step(
     environment: dict[str, str], number: int, step: str
@@ -82,6 +84,7 @@ def test_a_signal_ends_everything_at_any_step(
     _await_none_left(environment)
 
 
+@pytest.mark.no_cover
 def test_a_killed_demo_leaves_nothing_running(environment: dict[str, str]) -> None:
     with _started(environment, "Ctrl-C") as demo:
         assert len(_left_running(environment)) > 1
@@ -91,6 +94,7 @@ def test_a_killed_demo_leaves_nothing_running(environment: dict[str, str]) -> No
     _await_none_left(environment)
 
 
+@pytest.mark.no_cover
 def test_a_second_signal_ends_it_at_once(environment: dict[str, str]) -> None:
     with _started(environment, "Ctrl-C") as demo:
         # Suspended, the service does not hear that it should end.
