@@ -16,7 +16,7 @@ from .exchange import Exchange
 from .health import Health
 from .in_flight import InFlight
 from .logs.configuration import configured_logs
-from .ops import Action, OpsServer
+from .ops import Action, OpsServer, Shown
 from .settings import Settings
 from .setup.clients import instrumented_clients
 from .setup.sentry import reporting
@@ -146,17 +146,8 @@ class Telemetry:
     def _start_ops(self, settings: Settings) -> None:
         registries = [self.registry, REGISTRY] if self._shows_global else [self.registry]
         history = self.stalls if settings.observability.stalls else None
-        self._open.enter_context(
-            OpsServer(
-                settings,
-                registries,
-                self.health,
-                self.in_flight,
-                self._ops_listener,
-                history,
-                self.actions,
-            )
-        )
+        shown = Shown(registries, self.health, self.in_flight, history, self.actions)
+        self._open.enter_context(OpsServer(settings, shown, self._ops_listener))
 
     def _start_logs(self, settings: Settings, drops: Drops) -> None:
         logs = self._open.enter_context(

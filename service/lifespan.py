@@ -37,6 +37,7 @@ from service.settings import Settings, UpstreamSettings
 
 log = structlog.get_logger()
 
+REMOTE_CALLS = 16  # at once: another server computes, our threads only wait for it
 MOST_IMAGES = 16  # waiting for each processor, and in memory, with up to 10 MiB each
 
 
@@ -108,9 +109,10 @@ async def _open_models(
             create_pool=partial(dependencies.create_pool, "prediction_log"),
         )
     )
-    processors = models.threads or usable_processors()
+    processors = usable_processors()
+    workers = models.threads or (REMOTE_CALLS if models.remote_url else processors)
     threads = await stack.enter_async_context(
-        InferenceThreads(metrics, workers=processors, most_rows=models.queue_rows)
+        InferenceThreads(metrics, workers=workers, most_rows=models.queue_rows)
     )
     open_session = (
         remote_sessions(str(models.remote_url), settings.request_budget_seconds)

@@ -22,6 +22,7 @@ from service.predictions.domain import (
     Manifest,
     ModelNotFoundError,
     Picture,
+    QueueFullError,
     Row,
     UnreadableImageError,
 )
@@ -72,6 +73,11 @@ class FakeModel:
     def asset(self, name: str) -> bytes:
         """Nothing."""
         return b""
+
+    def check_room(self, rows: int, lane: Lane = Lane.REQUEST) -> None:
+        """There is room unless a test says that the queue is full."""
+        if isinstance(self.error, QueueFullError):
+            raise self.error
 
     async def infer(
         self,

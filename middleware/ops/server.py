@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,28 +35,35 @@ log = structlog.get_logger()
 _STOP_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an app lets operators see and do.
+
+    Without a `history`, the page about stalls says that nobody looks for them. `actions` may be
+    filled later.
+    """
+
+    registries: Sequence[CollectorRegistry]
+    health: Health
+    in_flight: Collection[Exchange] = ()
+    history: StallHistory | None = None
+    actions: Mapping[str, Action] = field(default_factory=dict)
+
+
 class OpsServer:
     """Serves `listener`, which it closes, or else the address that the settings say.
 
-    If that cannot be had, it says so, and there is no ops port: the app matters more. Without a
-    `history`, the page about stalls says that nobody looks for them. `actions` may be filled later.
+    If that cannot be had, it says so, and there is no ops port: the app matters more.
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        registries: Sequence[CollectorRegistry],
-        health: Health,
-        in_flight: Collection[Exchange],
-        listener: socket.socket | None = None,
-        history: StallHistory | None = None,
-        actions: Mapping[str, Action] | None = None,
+        self, settings: Settings, shown: Shown, listener: socket.socket | None = None
     ) -> None:
         token = settings.ops_token.get_secret_value() if settings.ops_token else None
-        self._exposition = Exposition(registries)
-        stalls = stall_pages(history, settings.stall)
-        pages = ops_pages(self._exposition, health, in_flight, stalls)
-        self._app = OpsApp(pages, Actions({} if actions is None else actions, health), token)
+        self._exposition = Exposition(shown.registries)
+        stalls = stall_pages(shown.history, settings.stall)
+        pages = ops_pages(self._exposition, shown.health, shown.in_flight, stalls)
+        self._app = OpsApp(pages, Actions(shown.actions, shown.health), token)
         self._place = settings.ops_host, settings.ops_port
         self._given = listener
         self._stopping: Future[None] = Future()

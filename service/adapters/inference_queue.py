@@ -105,6 +105,7 @@ class Chunk:
     rows: Sequence[Waiting]
     elements: int  # with those that fill up shorter rows
     seconds: float  # estimated
+    began: float
 
     @property
     def jobs(self) -> list[Job]:
@@ -194,7 +195,8 @@ class InferenceQueue:
             taken.append(heappop(heap))
         self._taken(place, taken)
         elements = longest * len(taken)
-        return Chunk(self, kind, taken, elements, self.estimate.seconds(kind, elements))
+        seconds = self.estimate.seconds(kind, elements)
+        return Chunk(self, kind, taken, elements, seconds, now)
 
     def _taken(self, place: _Place, rows: Sequence[Waiting]) -> None:
         for waiting in rows:

@@ -9,7 +9,10 @@ from math import ceil
 from service.adapters.inference_queue import CHUNK_SECONDS, Chunk, InferenceQueue, Job, Waiting
 from service.predictions.domain import DeadlineExceededError, Lane, QueueFullError
 
-_MARGIN = 1.25  # of the estimated time: the machine is not ours alone
+# How much longer than estimated it may take: the machine is not ours alone. What was promised is
+# kept at a smaller one, or a long request would shut out all others until it is done.
+_MARGIN = 1.25
+_MARGIN_OF_PROMISES = 1.1
 
 
 class InferenceSchedule:
@@ -26,12 +29,19 @@ class InferenceSchedule:
         """Let a request wait. Raises DeadlineExceededError, QueueFullError."""
         if job.deadline <= now:
             raise DeadlineExceededError("The time for the answer is over.")
-        if self._is_full_for(job) or not self._is_in_time(job, now):
-            raise QueueFullError(max(1, ceil(self._backlog_seconds(job.lane) / self._workers)))
+        self.check_room(job.queue, len(job.rows), job.lane)
+        if not self._is_in_time(job, now):
+            raise self._full(job.lane)
         job.queue.add(job, now)
         self._busy[job.queue] = None
         if job.seconds > CHUNK_SECONDS:
             self._long[job] = None
+
+    def check_room(self, queue: InferenceQueue, rows: int, lane: Lane) -> None:
+        """Raises QueueFullError. What is larger than the queue waits until that is empty."""
+        ahead = sum(queue.rows_waiting(each) for each in Lane if each <= lane)
+        if ahead > 0 and ahead + rows > self._most_rows:
+            raise self._full(lane)
 
     def remove(self, job: Job) -> int:
         """Take out what still waits of it; gives the number of rows."""
@@ -60,9 +70,11 @@ class InferenceSchedule:
         self._settle(chunk.queue)
         return chunk
 
-    def finish(self, chunk: Chunk) -> None:
-        """A chunk is no longer being computed."""
+    def finish(self, chunk: Chunk, now: float, *, is_right: bool = True) -> None:
+        """A worker is free again; how long that took tells what the next chunk will take."""
         del self._running[chunk]
+        if is_right:
+            chunk.queue.estimate.learn(chunk.kind, chunk.elements, now - chunk.began)
         for job in chunk.jobs:
             if job.is_complete():
                 self._long.pop(job, None)
@@ -75,11 +87,6 @@ class InferenceSchedule:
         if queue.is_empty():
             self._busy.pop(queue, None)
 
-    def _is_full_for(self, job: Job) -> bool:
-        """A request larger than the queue has to wait until that is empty, not for ever."""
-        ahead = sum(job.queue.rows_waiting(lane) for lane in Lane if lane <= job.lane)
-        return ahead > 0 and ahead + len(job.rows) > self._most_rows
-
     def _is_in_time(self, job: Job, now: float) -> bool:
         # Judged by the best that was seen where nothing else is in the way, so that one slow
         # time cannot lock a request out for ever.
@@ -87,12 +94,17 @@ class InferenceSchedule:
         own = job.queue.seconds_of(job.sizes, at_best=is_idle)
         backlog = self._backlog_seconds(job.lane)
         ahead = backlog - sum(_after(job, own, now, other) for other in self._long)
-        alone = (ahead + own) / self._workers + min(own, CHUNK_SECONDS)
-        return alone * _MARGIN <= job.deadline - now and all(
-            (backlog + own) / self._workers <= other.deadline - now
+        # Who waits may find itself in a chunk with others.
+        last_chunk = min(own, CHUNK_SECONDS) if is_idle else CHUNK_SECONDS
+        seconds = (ahead + own) / self._workers + last_chunk
+        return seconds * _MARGIN <= job.deadline - now and all(
+            (backlog + own) / self._workers * _MARGIN_OF_PROMISES <= other.deadline - now
             for other in self._long
             if other.lane == job.lane
         )
+
+    def _full(self, lane: Lane) -> QueueFullError:
+        return QueueFullError(max(1, ceil(self._backlog_seconds(lane) / self._workers)))
 
     def _backlog_seconds(self, lane: Lane) -> float:
         """What one worker would have to do before whoever comes last in this lane."""

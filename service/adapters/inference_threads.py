@@ -3,7 +3,8 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -97,22 +98,24 @@ class InferenceThreads:
             self._withdraw(job, "cancelled")
             raise
 
+    def check_room(self, queue: InferenceQueue, rows: int, lane: Lane) -> None:
+        """Before inputs are made ready. Raises QueueFullError where `infer` would."""
+        with self._changed, self._counting(queue, rows):
+            self._schedule.check_room(queue, rows, lane)
+
     def _submit(self, job: Job) -> None:
         with self._changed:
             if self._closing:
                 raise ModelUnavailableError("The service shuts down.")
-            try:
+            with self._counting(job.queue, len(job.rows)):
                 self._schedule.add(job, time.monotonic())
-            except QueueFullError:
-                self._reject(job, len(job.rows), "queue_full")
-                raise
             self._show_waiting(job.queue)
             self._changed.notify(len(job.rows))
 
     def _withdraw(self, job: Job, outcome: str) -> None:
         """Compute no more of it than is being computed already."""
         with self._changed:
-            self._reject(job, self._schedule.remove(job), outcome)
+            self._reject(job.queue, self._schedule.remove(job), outcome)
             self._show_waiting(job.queue)
 
     def _work(self) -> None:
@@ -137,20 +140,21 @@ class InferenceThreads:
                 elif first.job.deadline <= now:
                     self._expire(first.job)
                 else:
-                    return self._begin(self._schedule.take(first, self._idle + 1, now), now)
+                    return self._begin(self._schedule.take(first, self._idle + 1, now))
         return None
 
-    def _begin(self, chunk: Chunk, now: float) -> Chunk:
+    def _begin(self, chunk: Chunk) -> Chunk:
         self._show_waiting(chunk.queue)
         for job in chunk.jobs:
             if job.began is None:
-                job.began = now
-                self._metrics.queue_wait.labels(*_labels(chunk.queue)).observe(now - job.submitted)
+                job.began = chunk.began
+                waited = job.began - job.submitted
+                self._metrics.queue_wait.labels(*_labels(chunk.queue)).observe(waited)
         return chunk
 
     def _expire(self, job: Job) -> None:
         """The loop is late: its own clock would have withdrawn the request."""
-        self._reject(job, self._schedule.remove(job), "deadline_exceeded")
+        self._reject(job.queue, self._schedule.remove(job), "deadline_exceeded")
         self._show_waiting(job.queue)
         self._post([(job, DeadlineExceededError("The model did not answer in time."))])
 
@@ -165,7 +169,8 @@ class InferenceThreads:
                     answers.append((job, part))
                 else:
                     job.parts.append(part)
-            self._schedule.finish(chunk)
+            is_right = not any(isinstance(each.outputs, Exception) for each in computed)
+            self._schedule.finish(chunk, time.monotonic(), is_right=is_right)
             complete = [job for job in chunk.jobs if not job.is_over and job.is_complete()]
             for job in complete:
                 job.is_over = True
@@ -182,8 +187,16 @@ class InferenceThreads:
             self._metrics.batch_size.labels(*labels).observe(len(each.rows))
             self._metrics.rows.labels(*labels).inc(len(each.rows))
 
-    def _reject(self, job: Job, rows: int, outcome: str) -> None:
-        self._metrics.rejected.labels(*_labels(job.queue), outcome).inc(rows)
+    @contextmanager
+    def _counting(self, queue: InferenceQueue, rows: int) -> Iterator[None]:
+        try:
+            yield
+        except QueueFullError:
+            self._reject(queue, rows, "queue_full")
+            raise
+
+    def _reject(self, queue: InferenceQueue, rows: int, outcome: str) -> None:
+        self._metrics.rejected.labels(*_labels(queue), outcome).inc(rows)
 
     def _show_waiting(self, queue: InferenceQueue) -> None:
         waiting = sum(queue.rows_waiting(lane) for lane in Lane)

@@ -41,6 +41,10 @@ class LoadedModel:
         """Rows made for the one are rows for the other."""
         return self.manifest.inputs == other.manifest.inputs and self._assets == other._assets
 
+    def check_room(self, rows: int, lane: Lane = Lane.REQUEST) -> None:
+        """Before rows are made of inputs. Raises QueueFullError where `infer` would."""
+        self._threads.check_room(self._queue, rows, lane)
+
     async def infer(
         self,
         rows: Sequence[Row],

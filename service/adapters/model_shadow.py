@@ -43,6 +43,10 @@ class ShadowedModel:
         """The current version's."""
         return self._current.asset(name)
 
+    def check_room(self, rows: int, lane: Lane = Lane.REQUEST) -> None:
+        """The current version's."""
+        self._current.check_room(rows, lane)
+
     async def infer(
         self,
         rows: Sequence[Row],

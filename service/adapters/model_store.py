@@ -24,6 +24,8 @@ from service.predictions.ports import Model, VersionState
 
 log = structlog.get_logger()
 
+AGAIN_SECONDS = 5.0
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -106,10 +108,19 @@ class ModelStore:
             for name in self._models.keys() | found.keys():
                 versions = self._models.setdefault(name, ModelVersions(name, self._rollout))
                 self._change(versions, partial(versions.look_for, found.get(name, ())))
-            for name, version in _newest_first(found):
+            unreachable = [
                 await self._refresh(self._models[name], version)
+                for name, version in _newest_first(found)
+            ]
+        if any(unreachable):
+            self._background.start(self._reload_later(), name="model_loading")
 
-    async def _refresh(self, versions: ModelVersions, version: str) -> None:
+    async def _reload_later(self) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        await self.reload()
+
+    async def _refresh(self, versions: ModelVersions, version: str) -> bool:
+        """Whether what computes it cannot be reached, which may be otherwise in a moment."""
         name = versions.name
         try:
             model = await self._on_thread(self._load, name, version, versions.sha256_of(version))
@@ -117,12 +128,13 @@ class ModelStore:
             fault = error.fault if isinstance(error, ModelFolderError) else str(error)
             versions.refuse(version, fault)
             log.error("model_refused", model=name, model_version=version, fault=fault)
-            return
+            return isinstance(error, ModelUnavailableError)
         if model is None:
             versions.confirm(version)
         else:
             self._change(versions, partial(versions.serve, model))
             log.info("model_loaded", model=name, model_version=version)
+        return False
 
     def _find(self) -> Mapping[str, Sequence[str]]:
         """On the thread; of a disk that is gone, what it had."""

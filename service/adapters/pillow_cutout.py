@@ -33,7 +33,7 @@ def product_pixels(picture: Floats) -> NDArray[np.float32]:
     left, top, side = _frame(content)
     framed = _square(np.maximum(difference - 2 * noise, 0), left, top, side)
     peak = max(float(framed.max()), _FAINTEST / 2)
-    return np.clip(framed / peak, 0, 1)[None].astype(np.float32)
+    return np.asarray(framed[None] / peak, np.float32).clip(0, 1)
 
 
 def _difference_from_ground(picture: Floats) -> tuple[Floats, float]:

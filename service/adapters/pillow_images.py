@@ -20,7 +20,7 @@ MOST_DECODING_BYTES = 192 * 1024 * 1024
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-_UNKNOWN = "This is not a picture. Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+_UNKNOWN = "This is no picture that can be read. Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
 _DAMAGED = "This picture is damaged or incomplete and cannot be decoded."
 _TOO_LARGE = "This picture has too many pixels to be decoded. Send a smaller one, of 10 megapixels."
 
@@ -28,12 +28,17 @@ _WORKING_SIDE = 224  # pixels of the longer side, at most: enough for a product 
 _STRIP_PIXELS = 1_000_000
 _LOST_ON_WHITE = 0.65  # little could be seen on white of an object that is lighter
 
-# Files of a million tiny pieces are walked for many seconds, in Python; a JPEG's scans each go over
-# the whole picture, and some of its segments are copied behind the ones before. A large PNG takes
-# 5,000 reads, a photo has about 10 scans and 20 segments.
+# A million tiny pieces are walked for many seconds, in Python. A large PNG takes 5,000 reads.
 _MOST_READS = 10_000
-_JPEG, _SCAN, _SEGMENT = b"\xff\xd8", re.compile(rb"\xff\xda"), re.compile(rb"\xff[\xe0-\xef]")
-_MOST_SCANS, _MOST_SEGMENTS = 100, 2_000
+
+# Some pieces cost more than their bytes: each scan of a JPEG goes over the whole picture, segments
+# are copied behind the ones before, a profile is inflated. Photos have about 10, 20 and 1 of them.
+_JPEG, _PNG = b"\xff\xd8", b"\x89PNG"
+_COSTLY = (
+    (_JPEG, re.compile(rb"\xff\xda"), 100),
+    (_JPEG, re.compile(rb"\xff[\xe0-\xef]"), 2_000),
+    (_PNG, re.compile(rb"iCCP"), 20),
+)
 
 # Measured: the canvas of an animation twice, the frame twice; the coefficients of three colours.
 _WEBP_BYTES, _PROGRESSIVE_BYTES, _RASTER_BYTES = 16, 6, 4
@@ -102,11 +107,10 @@ def _picture(image: Image.Image, body: bytes) -> Picture:
 
 
 def _refuse_floods(body: bytes) -> None:
-    """Refuse a JPEG that would take minutes to walk through."""
-    if not body.startswith(_JPEG):
-        return
-    if len(_SEGMENT.findall(body)) > _MOST_SEGMENTS or len(_SCAN.findall(body)) > _MOST_SCANS:
-        raise UnreadableImageError(_DAMAGED)
+    """Refuse what would take minutes to walk through, whatever its size."""
+    for magic, piece, most in _COSTLY:
+        if body.startswith(magic) and len(piece.findall(body)) > most:
+            raise UnreadableImageError(_DAMAGED)
 
 
 def _refuse_excess(image: Image.Image) -> None:
@@ -152,8 +156,8 @@ def _stretched(gray: Floats) -> Floats:
     """Gray of 32 bits, where nothing says what is white: the lightest is."""
     if not np.isfinite(gray).all():
         raise UnreadableImageError(_DAMAGED)
-    black = gray.min()
-    return (gray[..., None] - black) / ((gray.max() - black) or 1)
+    black, white = float(gray.min()), float(gray.max())
+    return (gray[..., None] - black) / ((white - black) or 1)
 
 
 def _on_ground(colours_alpha: Floats) -> Floats:

@@ -10,8 +10,8 @@ from enum import IntEnum
 class Niceness(IntEnum):
     """How far; what is ready in a moment goes before what takes long."""
 
-    PREPARING = 5
-    COMPUTING = 10
+    PREPARING = 2
+    COMPUTING = 5
 
 
 def step_back(niceness: Niceness) -> None:

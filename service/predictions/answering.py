@@ -13,7 +13,7 @@ from service.predictions.domain import (
     Prediction,
 )
 
-MOST_UNKNOWN = 0.5  # share of words; above it a text is hardly one in the model's language
+MOST_UNKNOWN = 0.45  # share of words; above it a text is hardly one in the model's language
 
 
 def answers_of(inference: Inference, labels: Sequence[str]) -> list[Prediction]:

@@ -19,6 +19,9 @@ class Model(Protocol):
     def asset(self, name: str) -> bytes:
         """A file of the model other than its weights, as it was verified when it was loaded."""
 
+    def check_room(self, rows: int, lane: Lane = Lane.REQUEST) -> None:
+        """Raise QueueFullError if so many rows would find no place: before they are prepared."""
+
     async def infer(
         self,
         rows: Sequence[Row],

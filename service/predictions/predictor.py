@@ -29,6 +29,7 @@ from service.predictions.domain import (
 from service.predictions.journal import Given, Journal, Origin
 from service.predictions.ports import Images, Model, Runtime, Texts
 
+_MARGIN_SECONDS = 0.01
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -103,6 +104,7 @@ class Predictor:
         Raises UnreadableImageError and ImageTooLargeError, too.
         """
         model = self._runtime.choose(IMAGE)
+        model.check_room(1)
         async with self._in_time() as deadline:
             picture = await self._preparation.images.decode(body)
             inference = await model.infer([{"pixels": picture.pixels}], deadline=deadline)
@@ -118,6 +120,7 @@ class Predictor:
         most_in_chunk: int | None,
         within_seconds: float | None = None,
     ) -> tuple[Inference, list[Prediction]]:
+        model.check_room(len(texts), lane)
         async with self._in_time(within_seconds) as deadline:
             encoded = await self._preparation.texts.encode(model, texts)
             inference = await model.infer(
@@ -138,7 +141,8 @@ class Predictor:
         seconds = self._budget_seconds if within_seconds is None else within_seconds
         try:
             async with asyncio.timeout(seconds):
-                yield time.monotonic() + seconds
+                # The model itself is to notice first, and to say so.
+                yield time.monotonic() + seconds - _MARGIN_SECONDS
         except TimeoutError:
             raise DeadlineExceededError("The model did not answer in time.") from None
 

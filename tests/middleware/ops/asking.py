@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from middleware.exchange import Exchange
 from middleware.health import Check, Health
-from middleware.ops import Action, OpsServer
+from middleware.ops import Action, OpsServer, Shown
 from middleware.settings import Settings
 
 PATIENCE_SECONDS = 30.0
@@ -32,8 +32,9 @@ def ops_port(
     settings = Settings(
         ops_host="127.0.0.1", ops_port=0, ops_token=SecretStr(token) if token else None
     )
-    health = health or Health()
-    with OpsServer(settings, registries, health, in_flight, None, None, actions) as server:
+    actions = {} if actions is None else actions
+    shown = Shown(registries, health or Health(), in_flight, actions=actions)
+    with OpsServer(settings, shown) as server:
         assert server.address is not None
         yield server.address[1]
 

@@ -12,7 +12,7 @@ import uvicorn.server
 from pydantic import SecretStr
 
 from middleware.health import Health
-from middleware.ops import OpsServer
+from middleware.ops import OpsServer, Shown
 from middleware.settings import Settings, StallSettings
 from middleware.stall.history import Moment, StallHistory
 from middleware.stall.record import BLAMES_CODE, HOLDS_GIL, Cause, Frame, Stack, Stall, Victim
@@ -141,7 +141,7 @@ def stalls_shown(
         ops_token=SecretStr(token) if token else None,
         stall=settings or StallSettings(),
     )
-    with OpsServer(every, [], Health(), (), None, history) as server:
+    with OpsServer(every, Shown([], Health(), history=history)) as server:
         assert server.address is not None
         yield server.address[1]
 

@@ -13,7 +13,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from middleware.health import Health
-from middleware.ops import OpsServer
+from middleware.ops import OpsServer, Shown
 from middleware.settings import Settings
 
 from .asking import Answer, ops_port
@@ -21,7 +21,7 @@ from .asking import Answer, ops_port
 
 def server_at(port: int, host: str = "127.0.0.1") -> OpsServer:
     """Not started yet."""
-    return OpsServer(Settings(ops_host=host, ops_port=port), [], Health(), (), None)
+    return OpsServer(Settings(ops_host=host, ops_port=port), Shown([], Health()))
 
 
 def open_descriptors() -> int:
@@ -59,7 +59,7 @@ def test_a_listener_that_is_closed_is_missed_with_a_warning() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     listener.close()
 
-    with capture_logs() as lines, OpsServer(Settings(), [], Health(), (), listener) as server:
+    with capture_logs() as lines, OpsServer(Settings(), Shown([], Health()), listener) as server:
         assert server.address is None
 
     assert [line["event"] for line in lines] == ["ops_port_unavailable"]
@@ -69,7 +69,7 @@ def test_a_listener_that_is_given_is_served_and_closed() -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
 
-    with OpsServer(Settings(ops_port=1), [], Health(), (), listener) as server:
+    with OpsServer(Settings(ops_port=1), Shown([], Health()), listener) as server:
         assert server.address == ("127.0.0.1", port)
         assert Answer(port, "/livez").status == 200
 

@@ -149,7 +149,7 @@ async def test_a_long_request_is_not_put_off_for_ever(
     for _ in range(200):  # short ones come as fast as they can be computed
         now += ROW_SECONDS
         schedule.add(job(queue, seconds=100), now)
-        schedule.finish(take(schedule, now=now))
+        schedule.finish(take(schedule, now=now), now + ROW_SECONDS)
 
     assert long.rows_waiting == 0
 
@@ -168,7 +168,7 @@ async def test_nobody_is_let_in_at_the_cost_of_a_promise(
     while promised.rows_waiting:
         chunk = take(schedule, now=now)
         now += chunk.seconds
-        schedule.finish(chunk)
+        schedule.finish(chunk, now)
     assert now <= promised.deadline
 
 
@@ -212,6 +212,30 @@ async def test_one_row_is_computed_however_long_it_takes(
     schedule.add(job(queue, rows=2, tokens=500), NOW)
 
     assert len(take(schedule).rows) == 1
+
+
+async def test_chunks_become_shorter_when_the_model_becomes_slower(
+    schedule: InferenceSchedule, queue: InferenceQueue
+) -> None:
+    for _ in range(10):
+        schedule.add(job(queue, rows=10), NOW)
+        chunk = take(schedule)
+        schedule.remove(chunk.jobs[0])
+        schedule.finish(chunk, NOW + 2 * chunk.seconds)
+
+    assert (len(chunk.rows), chunk.seconds > CHUNK_SECONDS) == (1, True)
+
+
+async def test_what_failed_at_once_says_nothing_about_the_time(
+    schedule: InferenceSchedule, queue: InferenceQueue
+) -> None:
+    schedule.add(job(queue, rows=2), NOW)
+    before = take(schedule)
+    schedule.finish(before, NOW, is_right=False)
+
+    schedule.add(job(queue, rows=2), NOW)
+
+    assert take(schedule).seconds == before.seconds
 
 
 async def test_idle_workers_share_what_waits(

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+import service
 from service.adapters.inference_threads import InferenceThreads
-from service.adapters.model_folders import ModelFolderError, read_folder
+from service.adapters.model_folders import ModelFolderError, find_versions, read_folder
 from service.adapters.model_loading import load
 from service.adapters.onnx_sessions import onnx_sessions
 from service.metrics import ModelMetrics
@@ -83,3 +84,16 @@ def test_its_weights_are_no_asset(tmp_path: Path, threads: InferenceThreads) -> 
 
     with pytest.raises(KeyError):
         model.asset("model.onnx")
+
+
+SHIPPED = Path(service.__file__).parent / "models"
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [(name, each) for name, versions in find_versions(SHIPPED).items() for each in versions],
+)
+def test_the_models_of_the_service_load(threads: InferenceThreads, name: str, version: str) -> None:
+    model = load(read_folder(SHIPPED, name, version), open_session, threads)
+
+    assert (model.manifest.name, model.manifest.version) == (name, version)

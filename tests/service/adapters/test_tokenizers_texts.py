@@ -15,7 +15,7 @@ from tokenizers.processors import TemplateProcessing
 
 from service.adapters.preparation_threads import PreparationThreads
 from service.adapters.tokenizers_texts import TokenizersTexts
-from service.predictions.domain import EncodedText, Inference, Manifest
+from service.predictions.domain import EncodedText, Inference, Lane, Manifest
 from tests.service.adapters.small_models import text_manifest
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "food", "was", "not", "!", "f", "##o", "##ö"]
@@ -45,6 +45,9 @@ class TextModel:
         """The tokenizer."""
         assert name == "tokenizer.json"
         return self._file
+
+    def check_room(self, rows: int, lane: Lane = Lane.REQUEST) -> None:
+        """There is."""
 
     async def infer(self, *rows: object, **how: object) -> Inference:
         """It computes nothing."""
