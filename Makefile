@@ -5,7 +5,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= -n auto --dist loadgroup
 ARGS ?=
 
-.PHONY: demo test check format bench openapi pictures models lock clean
+.PHONY: demo test check format bench openapi dashboards pictures models lock clean
 
 demo: .venv/installed           ## everything, running, on this machine: make demo ARGS="--duration 20"
 	$(BIN)/stallscope demo $(ARGS)
@@ -19,6 +19,7 @@ check: .venv/installed          ## format, lint, types, generated files up to da
 	$(BIN)/mypy
 	$(BIN)/hadolint service/Dockerfile
 	$(BIN)/stallscope openapi | diff -u openapi.json -
+	$(BIN)/python -m dashboards.generate --check
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -26,6 +27,9 @@ format: .venv/installed
 
 openapi: .venv/installed        ## write the committed openapi.json anew
 	$(BIN)/stallscope openapi > openapi.json
+
+dashboards: .venv/installed     ## write the committed dashboards, rules and Alertmanager's routes anew
+	$(BIN)/python -m dashboards.generate
 
 pictures: .venv/installed       ## draw docs/demo.svg from a real run, docs/stalls.png from a real stall
 	$(BIN)/python docs/picture.py

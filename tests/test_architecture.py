@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.no_cover
 
-PACKAGES = ("middleware", "service")
+PACKAGES = ("dashboards", "middleware", "service")
 
 FEATURES = ("products", "predictions")
 TECHNOLOGIES = {
@@ -105,6 +105,11 @@ ARROWS = {
         " middleware.signals middleware.telemetry middleware.websocket"
     ),
     "middleware.telemetry": "prometheus_client middleware",
+    # Names of metrics are all that it wants of the others.
+    "dashboards*": (
+        "grafana_foundation_sdk prometheus_client yaml dashboards middleware service.metrics"
+        " service.workers.metrics"
+    ),
     # The service.
     "service": "",
     "service.products": "",

@@ -60,7 +60,7 @@ class ModelVersions:
             return self._next_of_both(self.current)
         if model := self._loaded.get(version):
             return model
-        if not self._has_looked or version in self._loading or version in self._refused:
+        if not self._loaded or version in self._loading or version in self._refused:
             raise ModelNotLoadedError(f"{self.name} {version} is not loaded.")
         there_are = ", ".join(self._newest_first(self._loaded)) or "none"
         raise ModelNotFoundError(f"{self.name} has no version {version}; it has {there_are}.")

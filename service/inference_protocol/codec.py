@@ -6,6 +6,7 @@ A message is a JSON object and, after it, the data of those tensors that are bin
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -84,7 +85,7 @@ def read_tensors(
         if (size is None) == (tensor.data is None):
             raise _fault(tensor, "needs either `data` or the parameter `binary_data_size`")
         if size is None:
-            arrays[tensor.name] = _from_json(tensor)
+            arrays[tensor.name] = _from_json(tensor, tensor.data or [])
         elif size > len(binary):
             raise _fault(tensor, f"has {size} bytes by its parameter, but {len(binary)} came")
         else:
@@ -157,21 +158,35 @@ def _check_tensor(tensor: InferTensor, expected: Tensor) -> None:
         raise _fault(tensor, f"has the shape {list(expected.shape)}, not {tensor.shape}")
 
 
-def _from_json(tensor: InferTensor) -> Array:
-    # As objects first: numpy alone would turn "1" into 1, None into NaN and 1.5 into 1, and
-    # strings of different length into a matrix of the longest.
-    found = np.array(tensor.data, dtype=object)
-    count = math.prod(tensor.shape)
-    if found.shape not in ((count,), tuple(tensor.shape)):
+def _from_json(tensor: InferTensor, data: list[Any]) -> Array:
+    elements = _elements(data, tensor.shape)
+    types = set(map(type, elements))
+    if not elements or list in types:
         raise _fault(tensor, f"has data that is not of the shape {tensor.shape}, nor flattened")
     dtype = DATATYPES[tensor.datatype]
-    if not set(map(type, found.ravel().tolist())) <= _JSON_TYPES[dtype.kind]:
+    if not types <= _JSON_TYPES[dtype.kind]:
         raise _fault(tensor, f"has data that is not {tensor.datatype}")
     try:
         with np.errstate(over="raise"):
-            return found.astype(dtype).reshape(tensor.shape)
+            # From objects, or numpy would pass over what is too large.
+            return np.array(elements, dtype=object).astype(dtype).reshape(tensor.shape)
     except (OverflowError, FloatingPointError):
         raise _fault(tensor, f"has a number that is too large for {tensor.datatype}") from None
+
+
+def _elements(data: list[Any], shape: Sequence[int]) -> list[Any]:
+    """Row-major; empty when they are not of this shape, nor flattened.
+
+    Not by numpy, which takes its time to find what shape ragged lists may have.
+    """
+    if len(data) == math.prod(shape) and type(data[0]) is not list:
+        return data
+    rows = [data]
+    for size in shape:
+        if any(type(row) is not list or len(row) != size for row in rows):
+            return []
+        rows = list(chain.from_iterable(rows))
+    return rows
 
 
 def _from_binary(tensor: InferTensor, binary: memoryview) -> Array:

@@ -33,11 +33,11 @@ class RunningService:
         """Of the API port."""
         return f"http://127.0.0.1:{self.port}"
 
-    def ops(self, path: str) -> tuple[int, str]:
-        """Status and body of a page on the ops port."""
+    def ops(self, path: str, method: str = "GET") -> tuple[int, str]:
+        """Status and body of a page on the ops port, or of what is done there by POST."""
         connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=20)
         try:
-            connection.request("GET", path)
+            connection.request(method, path)
             response = connection.getresponse()
             return response.status, response.read().decode()
         finally:
@@ -80,22 +80,27 @@ class RunningService:
 @contextmanager
 def running_service(folder: Path, **settings: str) -> Iterator[RunningService]:
     """A service that is ready; killed at the end, if it is still there."""
-    port, ops_port = free_port(), free_port()
-    ports = {"HOST": "127.0.0.1", "PORT": str(port), "OPS_PORT": str(ops_port)}
+    with started_service(folder, **settings) as service:
+        until(lambda: service.readiness()[0] == 200, "the service is ready")
+        yield service
+
+
+@contextmanager
+def started_service(folder: Path, **settings: str) -> Iterator[RunningService]:
+    """A service that answers, but may never be ready; it ends as the other does."""
+    ports = {"HOST": "127.0.0.1", "PORT": str(free_port()), "OPS_PORT": str(free_port())}
+    environment = environment_of(**{**ports, **settings})
+    port, ops_port = int(environment["PORT"]), int(environment["OPS_PORT"])
     output = folder / f"service-{port}.log"
     with (
         output.open("wb") as log,
         subprocess.Popen(
-            command("serve"),
-            cwd=folder,
-            env=environment_of(**{**ports, **settings}),
-            stdout=log,
-            stderr=log,
+            command("serve"), cwd=folder, env=environment, stdout=log, stderr=log
         ) as process,
     ):
         try:
             service = RunningService(process, port, ops_port, output)
-            _await_readiness(service)
+            _await_answers(service)
             yield service
             if process.poll() is None:
                 service.stop()
@@ -132,15 +137,15 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def _await_readiness(service: RunningService) -> None:
-    def ready() -> bool:
+def _await_answers(service: RunningService) -> None:
+    def answers() -> bool:
         assert service.process.poll() is None, service.log()
         try:
-            return service.readiness()[0] == 200
+            return bool(service.readiness()[1]["phase"] == "serving")
         except (OSError, http.client.HTTPException):
             return False
 
-    until(ready, "the service is ready")
+    until(answers, "the service answers")
 
 
 def _answers(stand_in: RunningStandIn) -> bool:
