@@ -416,3 +416,19 @@ def server_timings(shop: TestClient, path: str) -> dict[str, float]:
     metrics = shop.get(path).headers["server-timing"].split(",")
     pairs = (metric.strip().split(";dur=") for metric in metrics)
     return {name: float(spent_ms) for name, spent_ms in pairs}
+
+
+def test_an_unknown_part_cannot_be_included(shop: TestClient) -> None:
+    assert shop.get(f"{PATH}?include=weather").status_code == 422
+
+
+def test_what_reviews_say_is_told_to_who_asks(shop: TestClient) -> None:
+    plain, asked = shop.get(PATH), shop.get(f"{PATH}?include=review_sentiment")
+
+    assert "review_sentiment" not in plain.json()
+    assert "sentiment" not in plain.json()["sources"]
+    answer = EnrichedProduct.model_validate_json(asked.content)
+    assert answer.review_sentiment is not None
+    assert (answer.review_sentiment.positive_share, answer.review_sentiment.count) == (1.0, 1)
+    assert answer.sources["sentiment"].status == "live"
+    assert plain.headers["etag"] != asked.headers["etag"]
