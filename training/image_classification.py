@@ -40,7 +40,7 @@ LABELS = (
     "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 )  # fmt: skip
 SEED = 5
-EPOCHS = 6
+EPOCHS = 9
 PHOTOGRAPHED = 22_000
 OUTLIERS_EACH, BLANK_SHARE = 650, 0.03
 MEASURED_PHOTOS, MEASURED_OUTLIERS_EACH = 2_000, 100

@@ -16,7 +16,7 @@ from torch.nn import functional
 from training.image_data import Pixels, batches
 
 CLASSES = 10
-BATCH, OUTLIERS_IN_BATCH = 128, 40
+BATCH, OUTLIERS_IN_BATCH = 128, 36
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP = 0.1, 5e-4, 0.15
 SMOOTHING = 0.05
 AVERAGING = 0.998  # of the weights, per step: their mean is better than the last ones
@@ -54,6 +54,18 @@ class Network(nn.Sequential):
         )
 
 
+class Mirrored(nn.Module):
+    """A network that is asked twice, with the picture and with its mirror image: mean logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        both: Tensor = self.network(torch.cat([pixels, pixels.flip(3)]))
+        return both.reshape(2, -1, CLASSES).mean(dim=0)
+
+
 class Served(nn.Module):
     """What is exported: calibrated probabilities, and the energy that tells what is no product."""
 
@@ -76,7 +88,7 @@ class Lesson:
     outliers: Pixels
 
 
-def taught(lesson: Lesson, *, epochs: int, seed: int) -> Network:
+def taught(lesson: Lesson, *, epochs: int, seed: int) -> Mirrored:
     """Teach a network; it sees every product once per epoch, varied a little each time."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -100,8 +112,7 @@ def taught(lesson: Lesson, *, epochs: int, seed: int) -> Network:
         if step % 100 == 0:
             seconds = time.monotonic() - begun
             print(f"step {step}/{steps} loss {loss.item():.3f} {seconds:.0f} s", flush=True)
-    average.eval()
-    return average
+    return Mirrored(average).eval()
 
 
 def logits_of(network: nn.Module, pixels: Pixels) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-LEAST_TOLERANCE = 1e-6
+LEAST_TOLERANCE = 1e-5  # other processors add up in other orders
 SIZES = (2, 3, 8, 17, 32, 64)
 
 
@@ -36,9 +36,9 @@ def batch_tolerance(session: onnxruntime.InferenceSession, rows: Array) -> float
     """Three times the largest difference seen between a row alone and the same in a batch."""
     rows = rows[: max(SIZES)]
     alone = [answers_of(session, rows[place : place + 1]) for place in range(len(rows))]
-    largest = LEAST_TOLERANCE
+    largest = 0.0
     for size in SIZES:
         for name, batched in answers_of(session, rows[:size]).items():
             one_by_one = np.concatenate([answer[name] for answer in alone[:size]])
             largest = max(largest, float(np.abs(one_by_one - batched).max()))
-    return float(f"{3 * largest:.0e}")
+    return max(LEAST_TOLERANCE, float(f"{3 * largest:.0e}"))

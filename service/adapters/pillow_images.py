@@ -14,13 +14,14 @@ from PIL import Image, UnidentifiedImageError
 from service.adapters.pillow_cutout import product_pixels
 from service.predictions.domain import ImageTooLargeError, Picture, UnreadableImageError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# No TIFF: its decoder writes to standard error, between our log lines.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 MOST_PIXELS = 40_000_000
 MOST_DECODING_BYTES = 192 * 1024 * 1024
 
 Floats: TypeAlias = NDArray[np.floating[Any]]
 
-_UNKNOWN = "This is no picture that can be read. Send a JPEG, PNG, WebP, GIF, BMP or TIFF file."
+_UNKNOWN = "This is no picture that can be read. Send a JPEG, PNG, WebP, GIF or BMP file."
 _DAMAGED = "This picture is damaged or incomplete and cannot be decoded."
 _TOO_LARGE = "This picture has too many pixels to be decoded. Send a smaller one, of 10 megapixels."
 
@@ -43,7 +44,6 @@ _COSTLY = (
 # Measured: the canvas of an animation twice, the frame twice; the coefficients of three colours.
 _WEBP_BYTES, _PROGRESSIVE_BYTES, _RASTER_BYTES = 16, 6, 4
 
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323  # TIFF's tags
 _ORIENTATION = 0x0112  # EXIF's tag; 5 and more lie on their side
 _UPRIGHT: dict[int, Callable[[Floats], Floats]] = {
     2: lambda picture: picture[:, ::-1],
@@ -115,10 +115,7 @@ def _refuse_floods(body: bytes) -> None:
 
 def _refuse_excess(image: Image.Image) -> None:
     """Refuse what would take too much, from its header alone; have a JPEG decoded smaller."""
-    width, height = image.size
-    tags = getattr(image, "tag_v2", {})
-    tile_pixels = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0)
-    pixels = max(width * height, tile_pixels)
+    pixels = image.width * image.height
     bytes_each = _WEBP_BYTES if image.format == "WEBP" else _RASTER_BYTES
     if image.format in {"JPEG", "MPO"}:
         image.draft(image.mode, (2 * _WORKING_SIDE, 2 * _WORKING_SIDE))
@@ -132,8 +129,6 @@ def _colours(image: Image.Image) -> Floats:
     """Decode to (height, width, colours) in 0…1, both sides at most _WORKING_SIDE."""
     if image.mode.startswith("I;16"):
         return _reduced(image, "I", "F")[..., None] / 65535
-    if image.mode in {"I", "F"}:
-        return _stretched(_reduced(image, "F"))
     if image.has_transparency_data:
         return _on_ground(_reduced(image, "RGBA") / 255)
     return _reduced(image, "RGB") / 255
@@ -150,14 +145,6 @@ def _reduced(image: Image.Image, *modes: str) -> Floats:
             strip = strip.convert(mode)
         strips.append(np.asarray(strip.reduce(factor), np.float32))
     return np.concatenate(strips)
-
-
-def _stretched(gray: Floats) -> Floats:
-    """Gray of 32 bits, where nothing says what is white: the lightest is."""
-    if not np.isfinite(gray).all():
-        raise UnreadableImageError(_DAMAGED)
-    black, white = float(gray.min()), float(gray.max())
-    return (gray[..., None] - black) / ((white - black) or 1)
 
 
 def _on_ground(colours_alpha: Floats) -> Floats:

@@ -98,7 +98,7 @@ def predictions_router(
 
     @router.post("/predict/image", summary="A photo of a piece of clothing: what is it?")
     async def predict_image(
-        file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF, BMP or TIFF, 10 MiB.")],
+        file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF or BMP, 10 MiB.")],
         request: Request,
         response: Response,
     ) -> ImageAnswer:
