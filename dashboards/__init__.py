@@ -1,0 +1,1 @@
+"""Boards, alerts and runbooks as code; what Grafana and Prometheus read is in `generated/`."""
