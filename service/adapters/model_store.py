@@ -122,6 +122,7 @@ class ModelStore:
     async def _refresh(self, versions: ModelVersions, version: str) -> bool:
         """Whether what computes it cannot be reached, which may be otherwise in a moment."""
         name = versions.name
+        self._metrics.loaded.labels(name, version)  # 0 from here on, if it never was more
         try:
             model = await self._on_thread(self._load, name, version, versions.sha256_of(version))
         except (ModelFolderError, ModelUnavailableError) as error:

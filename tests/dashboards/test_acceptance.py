@@ -1,7 +1,7 @@
 """From a fault to the notification and back: the real service, Prometheus and Alertmanager.
 
 The rules and routes are those that are committed, every duration in them 60 times shorter, at
-scrapes of one second. Some faults by default; all of them with ALERT_TEST=all.
+scrapes of one second. One fault by default, that of a stall never seen before; all of them with ALERT_TEST=all.
 """
 
 import os
@@ -176,7 +176,7 @@ FAULTS = (
         also=frozenset({"EventLoopBlocked", "EventLoopStalledShare", "MetricsAbsent"}),
     ),
 )
-CHOSEN = FAULTS if os.environ.get("ALERT_TEST") == "all" else FAULTS[:3]
+CHOSEN = FAULTS if os.environ.get("ALERT_TEST") == "all" else FAULTS[:1]
 
 
 class Shoppers(threading.Thread):
