@@ -1,7 +1,8 @@
 """From a fault to the notification and back: the real service, Prometheus and Alertmanager.
 
 The rules and routes are those that are committed, every duration in them 60 times shorter, at
-scrapes of one second. One fault by default, that of a stall never seen before; all of them with ALERT_TEST=all.
+scrapes of one second. By default the one fault is a stall never seen before; all of them with
+ALERT_TEST=all.
 """
 
 import os
