@@ -13,6 +13,7 @@ from benchmarks.overhead.programs import load_averages, versions
 from benchmarks.overhead.scenario import overhead
 from benchmarks.overhead.scrape import scrape
 from benchmarks.overhead.variants import Variant
+from benchmarks.predictions.scenario import predictions
 from benchmarks.scenarios import Scenarios, Setup
 from benchmarks.scenarios.cached_cpu import cached_cpu
 from benchmarks.scenarios.capacity import capacity
@@ -31,14 +32,15 @@ SCENARIOS: Scenarios = {
     "users": users,
 }
 OVERHEAD, SCRAPE, STALLS, DETECTOR = "overhead", "scrape", "stalls", "detector"
-OF_MIDDLEWARE = (OVERHEAD, SCRAPE, STALLS, DETECTOR)
+PREDICTIONS = "predictions"
+WITH_TABLES_OF_THEIR_OWN = (OVERHEAD, SCRAPE, STALLS, DETECTOR, PREDICTIONS)
 _BENEATH_DETECTOR = ("fastapi", "uvicorn", "uvloop", "py-spy")
 
 
 def main() -> None:
     """Run what was asked for and print the tables."""
     options = _options()
-    chosen = options.scenario or [*SCENARIOS, *OF_MIDDLEWARE]
+    chosen = options.scenario or [*SCENARIOS, *WITH_TABLES_OF_THEIR_OWN]
     if not cores.are_apart():
         print("Only one core: contestant and load get in each other's way, trust no figure.")
     of_service = [name for name in SCENARIOS if name in chosen]
@@ -55,6 +57,8 @@ def main() -> None:
         if name in chosen and (options.scenario or not options.only):  # they have nobody to choose
             print(f"{name} …", flush=True)
             _show(name, measure(options), options, complete=not options.only)
+    if PREDICTIONS in chosen and (options.scenario or not options.only):
+        _measure_predictions(options)
 
 
 def _scrape(options: argparse.Namespace) -> str:
@@ -74,6 +78,16 @@ def _measure_tools(tools: Sequence[Tool], options: argparse.Namespace) -> None:
     head = f"{report.machine()}; {times}; {busy}.\n{versions(watchers.PACKAGES)}."
     outcome = f"{head}\n\n{text}\n"
     report.save(outcome, STALLS, complete=len(tools) == len(watchers.ALL))
+    print(f"\n{outcome}", flush=True)
+
+
+def _measure_predictions(options: argparse.Namespace) -> None:
+    """Its contestants are its own, and so are their versions."""
+    print(f"{PREDICTIONS} …", flush=True)
+    text = predictions(options.rounds, options.duration)
+    head = f"{report.machine()}; {_settings(options)}; {report.busy(load_averages)}."
+    outcome = f"{head}\n{text}\n"
+    report.save(outcome, PREDICTIONS, complete=True)
     print(f"\n{outcome}", flush=True)
 
 
@@ -107,7 +121,7 @@ def _settings(options: argparse.Namespace) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    scenarios = [*SCENARIOS, *OF_MIDDLEWARE]
+    scenarios = [*SCENARIOS, *WITH_TABLES_OF_THEIR_OWN]
     parser.add_argument("--scenario", action="append", choices=scenarios, help="repeatable")
     parser.add_argument(
         "--only",

@@ -1,0 +1,1 @@
+"""Sentiment by transformers and torch, in the process that answers HTTP."""

@@ -1,0 +1,1 @@
+"""Predictions under load: the service beside transformers called in a handler, on two cores."""

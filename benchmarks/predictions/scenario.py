@@ -1,0 +1,167 @@
+"""How many texts per second, and who waits meanwhile? Then: does batching ever cost anything?
+
+All are up at once and take turns, A B C D A B C D, so that what else goes on in the machine meets
+all of them. A ratio is the median over the rounds.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import median
+
+from benchmarks.arena import open_arena
+from benchmarks.contestants import OURS
+from benchmarks.overhead.outcome import verdict
+from benchmarks.predictions.contestants import NAMED_PEER, Contestant, contestants, versions
+from benchmarks.predictions.load import HEALTH_PER_SECOND, Plan
+from benchmarks.predictions.run import Run, run
+from benchmarks.report import table
+
+CLIENTS = 32
+MORE_OR_FEWER_CLIENTS = (1, 2, 8, 32, 128)
+BATCH_SIZE = 8  # what a request says that says nothing
+TIMES_PEER, HEALTH_LIMIT_MS = 6.0, 15.0
+# Two runs of the very same differ by so much on two shared cores.
+NOISE = 0.03
+SECONDS, SECONDS_OF_EACH_SIZE, WARM_UP_SECONDS = 10.0, 5.0, 3.0
+
+_Runs = dict[str, list[Run]]
+_Sizes = dict[int, list[tuple[Run, Run]]]  # by clients: each pair with batch size 1 and BATCH_SIZE
+
+
+def predictions(rounds: int, seconds: float | None) -> str:
+    """`seconds` is of one run; the outcome as Markdown."""
+    with open_arena() as arena, contestants(arena) as ready:
+        for each in ready:
+            run(each, _plan(each, WARM_UP_SECONDS, seed=0))
+        beside = _beside_peers(ready, rounds, seconds or SECONDS)
+        sizes = _with_and_without_batches(ready[0], rounds, seconds or SECONDS_OF_EACH_SIZE)
+    return "\n\n".join(
+        [f"{versions()}.", _of_peers(beside), _of_sizes(sizes), _verdicts(beside, sizes)]
+    )
+
+
+def _plan(contestant: Contestant, seconds: float, seed: int) -> Plan:
+    return Plan(contestant.port, contestant.prefix, CLIENTS, BATCH_SIZE, seconds, seed=seed)
+
+
+def _beside_peers(ready: Sequence[Contestant], rounds: int, seconds: float) -> _Runs:
+    runs: _Runs = defaultdict(list)
+    for seed in range(1, rounds + 1):
+        for each in ready:
+            done = run(each, _plan(each, seconds, seed))
+            runs[each.name].append(done)
+            print(f"  {each.name}: {done.load.texts_per_second:.0f} texts/s", flush=True)
+    return runs
+
+
+def _with_and_without_batches(ours: Contestant, rounds: int, seconds: float) -> _Sizes:
+    pairs: _Sizes = defaultdict(list)
+    for seed in range(1, rounds + 1):
+        for clients in MORE_OR_FEWER_CLIENTS:
+            plan = replace(_plan(ours, seconds, seed), clients=clients)
+            # Each goes first in turn: the second one finds the machine as the first one left it.
+            order = (1, BATCH_SIZE) if seed % 2 else (BATCH_SIZE, 1)
+            done = {size: run(ours, replace(plan, batch_size=size)) for size in order}
+            pair = done[1], done[BATCH_SIZE]
+            pairs[clients].append(pair)
+            print(f"  {clients} clients: {_gain(pair):.2f} × batch 1", flush=True)
+    return pairs
+
+
+def _of_peers(beside: _Runs) -> str:
+    head = ["32 clients, one text each", "texts/s", "ours is", "min … max", "p50, ms", "p99, ms"]
+    head += ["CPU per text, ms", f"`GET /health`, {HEALTH_PER_SECOND}/s: p50, ms", "p99, ms"]
+    head += ["min … max", "stalls", "generator late, p99, ms"]
+    return table(head, [_peer_row(name, beside) for name in beside])
+
+
+def _peer_row(name: str, beside: _Runs) -> list[str]:
+    runs, times = beside[name], _times(beside, name)
+    health = [each.load.health_p99 for each in runs]
+    return [
+        name,
+        _median(runs, lambda each: each.load.texts_per_second, ".0f"),
+        "–" if name == OURS.name else f"{median(times):.1f} ×",
+        "–" if name == OURS.name else _range(times),
+        _median(runs, lambda each: each.load.p50, ".0f"),
+        _median(runs, lambda each: each.load.p99, ".0f"),
+        _median(runs, lambda each: each.cpu_ms, ".1f"),
+        _median(runs, lambda each: each.load.health_p50, ".1f"),
+        f"{median(health):.1f}",
+        _range(health),
+        str(sum(each.stalls for each in runs)) if name == OURS.name else "–",
+        _median(runs, lambda each: each.load.lateness_p99, ".1f"),
+    ]
+
+
+def _of_sizes(sizes: _Sizes) -> str:
+    head = ["clients, one text each", "texts/s, `batch_size` 1", f"`batch_size` {BATCH_SIZE}"]
+    head += ["ratio", "min … max", "texts per chunk", "p99, ms", "… with `batch_size` 1"]
+    return table(head, [_size_row(clients, pairs) for clients, pairs in sizes.items()])
+
+
+def _size_row(clients: int, pairs: Sequence[tuple[Run, Run]]) -> list[str]:
+    alone, batched = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    gains = [_gain(pair) for pair in pairs]
+    return [
+        str(clients),
+        _median(alone, lambda each: each.load.texts_per_second, ".0f"),
+        _median(batched, lambda each: each.load.texts_per_second, ".0f"),
+        f"{median(gains):.2f}",
+        _range(gains, ".2f"),
+        _median(batched, lambda each: each.texts_per_chunk, ".1f"),
+        _median(batched, lambda each: each.load.p99, ".0f"),
+        _median(alone, lambda each: each.load.p99, ".0f"),
+    ]
+
+
+def _verdicts(beside: _Runs, sizes: _Sizes) -> str:
+    times = median(_times(beside, NAMED_PEER))
+    health = median(each.load.health_p99 for each in beside[OURS.name])
+    least = min(
+        (median(map(_gain, pairs)) for pairs in sizes.values() if _has_batches(pairs)),
+        default=float("nan"),
+    )
+    of_sizes = [each for pairs in sizes.values() for pair in pairs for each in pair]
+    stalls = sum(each.stalls for each in [*beside[OURS.name], *of_sizes])
+    failed = sum(sum(each.load.errors.values()) for each in [*beside[OURS.name], *of_sizes])
+    rows = [
+        verdict("texts/s, times the named peer's", times, "≥ 6", times >= TIMES_PEER),
+        verdict("`GET /health`, p99, ms", health, "≤ 15", health <= HEALTH_LIMIT_MS),
+        verdict("stalls, in all runs", stalls, "0", stalls == 0),
+        verdict("requests not answered, in all runs", failed, "0", failed == 0),
+        verdict(
+            "least gain where texts were batched, times batch 1",
+            least,
+            "≥ 1 (± 3 %)",
+            least >= 1 - NOISE,
+        ),
+    ]
+    return table(["", "ours", "criterion", "holds"], rows)
+
+
+def _times(beside: _Runs, name: str) -> list[float]:
+    """How many times as fast we are, round by round."""
+    return [
+        ours.load.texts_per_second / theirs.load.texts_per_second
+        for ours, theirs in zip(beside[OURS.name], beside[name], strict=True)
+    ]
+
+
+def _gain(pair: tuple[Run, Run]) -> float:
+    alone, batched = pair
+    return batched.load.texts_per_second / alone.load.texts_per_second
+
+
+def _has_batches(pairs: Sequence[tuple[Run, Run]]) -> bool:
+    """Else both runs of each pair did the very same, and their ratio is noise."""
+    return median(batched.texts_per_chunk for _, batched in pairs) > 1
+
+
+def _median(runs: Sequence[Run], of: Callable[[Run], float], how: str) -> str:
+    return f"{median(map(of, runs)):{how}}"
+
+
+def _range(values: Sequence[float], how: str = ".1f") -> str:
+    return f"{min(values):{how}} … {max(values):{how}}"
