@@ -190,7 +190,7 @@ class _Graph:
         return self._add("MatMulIntegerToFloat", inputs, name, domain=ORT)
 
     def _quantised(self, hidden: str, name: str, matrix: Floats) -> list[str]:
-        """`hidden` and `matrix` as integers, the scales of both, and what stands for 0 in `hidden`."""
+        """`hidden` and `matrix` as integers, the scales of both, and what is 0 in `hidden`."""
         integers, scales = rounded(matrix, LARGEST_WEIGHT, axis=0)
         step = self._constant(f"{name}.step", self.ranges[name].step)
         zero = self._constant(f"{name}.zero", self.ranges[name].zero)
