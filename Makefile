@@ -2,7 +2,8 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
   $(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))) python3)
 BIN := .venv/bin
-PYTEST_ARGS ?= -n auto --dist loadgroup
+# One more than processors: tests wait more than they compute.
+PYTEST_ARGS ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadgroup
 ARGS ?=
 
 .PHONY: demo test check format bench openapi dashboards pictures models lock clean

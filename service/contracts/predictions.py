@@ -30,6 +30,7 @@ def _says_something(text: str) -> str:
     return text
 
 
+_LARGEST = 3.4028234663852886e38  # a 32-bit float, in which models compute
 _MOST_FIELDS = 100
 
 
@@ -49,8 +50,8 @@ class _Wire(BaseModel):
 class PredictionRequest(_Wire):
     """Ten mean features of cell nuclei, in the order and raw units of the Wisconsin data."""
 
-    features: list[Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]] = Field(
-        min_length=10, max_length=10, examples=[_EXAMPLE_FEATURES]
+    features: list[Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False, strict=True)]] = (
+        Field(min_length=10, max_length=10, examples=[_EXAMPLE_FEATURES])
     )
     model_version: str = Field(default="v1.0", max_length=64, examples=["v1.0"])
     confidence_threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = Field(
@@ -75,9 +76,14 @@ class SentimentRequest(_Wire):
     """Texts in English."""
 
     texts: list[
-        Annotated[str, StringConstraints(max_length=10_000), AfterValidator(_says_something)]
+        Annotated[
+            str,
+            StringConstraints(min_length=1, max_length=10_000),
+            AfterValidator(_says_something),
+            Field(json_schema_extra={"pattern": r"\S"}),
+        ]
     ] = Field(min_length=1, max_length=100, examples=[["It boils quickly, and I love the sound."]])
-    return_probabilities: bool = Field(default=False, examples=[True])
+    return_probabilities: bool = Field(default=False, strict=True, examples=[True])
     batch_size: int = Field(
         default=8, ge=1, le=32, strict=True, description="At most so many are computed together."
     )

@@ -21,7 +21,6 @@ from service.predictions.domain import (
     DeadlineExceededError,
     Inference,
     Lane,
-    ModelInputError,
     Picture,
     Prediction,
     Predictions,
@@ -30,7 +29,6 @@ from service.predictions.journal import Given, Journal, Origin
 from service.predictions.ports import Images, Model, Runtime, Texts
 
 _MARGIN_SECONDS = 0.01
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +65,8 @@ class Predictor:
         confidence_threshold: float | None,
         origin: Origin,
     ) -> Predictions:
-        """One answer; `uncertain` below the threshold. Raises ModelInputError, too."""
+        """One answer; `uncertain` below the threshold."""
         model = self._runtime.choose(TABULAR, version)
-        if max(features) > _LARGEST:
-            raise ModelInputError("features: larger than a 32-bit float can be.")
         values = np.array(features, dtype=np.float32)
         async with self._in_time() as deadline:
             inference = await model.infer([{"features": values}], deadline=deadline)

@@ -31,7 +31,9 @@ def guarded_service(world: World) -> Iterator[RunningService]:
 
 def _schemathesis(service: RunningService, folder: Path, *options: str) -> str:
     """What schemathesis found, with all its checks; fails when that is anything."""
-    bounds = ["--max-examples", "60", "--seed", "1", "--generation-database", "none"]
+    # Not every file is a picture, which a schema cannot say: hostile ones have tests of their own.
+    unsaid = ["--exclude-path-regex", "/predict/image"]
+    bounds = ["--max-examples", "60", "--seed", "1", "--generation-database", "none", *unsaid]
     program = Path(sys.executable).with_name("st")
     ended = subprocess.run(
         [program, "run", f"{service.url}/openapi.json", "--checks", "all", *bounds, *options],

@@ -86,7 +86,7 @@ async def test_without_redis_url_it_works_and_says_so(settings: MakeSettings) ->
 
             assert adapters.cache.peek(EIGHT) == ENTRY
 
-    assert [line["event"] for line in logs] == ["redis_not_configured"]
+    assert "redis_not_configured" in {line["event"] for line in logs}
 
 
 async def test_a_redis_that_is_not_there_does_not_keep_it_from_opening(
@@ -98,7 +98,7 @@ async def test_a_redis_that_is_not_there_does_not_keep_it_from_opening(
         async with open_adapters(settings(), metrics()) as adapters:
             await use(adapters)
 
-    assert [line["event"] for line in logs] == ["redis_unavailable"]
+    assert "redis_unavailable" in {line["event"] for line in logs}
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists open files")
@@ -108,14 +108,19 @@ async def test_opening_and_closing_it_twenty_times_leaves_nothing_behind(
     values = settings(rate_limit="100/second")
     with capture_logs():
         await _open_and_use(values)
-        tasks, files, threads = asyncio.all_tasks(), open_files(), threading.active_count()
+        tasks, files, threads = asyncio.all_tasks(), open_files(), lasting_threads()
 
         for _ in range(20):
             await _open_and_use(values)
 
     await eventually(lambda: asyncio.all_tasks() <= tasks)
     await eventually(lambda: len(open_files()) <= len(files))
-    assert threading.active_count() <= threads
+    assert lasting_threads() <= threads
+
+
+def lasting_threads() -> int:
+    """All but those of the loop's own executor, which come when they are wanted, up to a number."""
+    return sum(not thread.name.startswith("asyncio_") for thread in threading.enumerate())
 
 
 async def _open_and_use(values: Settings) -> None:

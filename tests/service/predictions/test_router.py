@@ -83,9 +83,7 @@ def test_numbers_that_are_not_finite_are_a_422(service: TestClient, number: str)
 
 
 def test_a_number_beyond_32_bits_is_a_422(service: TestClient) -> None:
-    problem = problem_of(service.post("/predict", json={"features": [*FEATURES[:9], 1e39]}), 422)
-
-    assert "32-bit" in problem.detail
+    problem_of(service.post("/predict", json={"features": [*FEATURES[:9], 1e39]}), 422)
 
 
 @pytest.mark.parametrize(
