@@ -1,11 +1,13 @@
 """`/predict…` and `/models/status`: what goes to models, what they answer, which there are."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -24,14 +26,22 @@ Warnings = Annotated[
 ]
 
 
+# What is white space differs between the languages that read the schema: this is in all of them.
+_SAID = re.compile(r"[^\s\ufeff\u0085\u001c-\u001f]")
+
+
 def _says_something(text: str) -> str:
-    if not text.strip():
+    if not _SAID.search(text):
         raise ValueError("says nothing: it is empty or only white space")
     return text
 
 
-_LARGEST = 3.4028234663852886e38  # a 32-bit float, in which models compute
 _MOST_FIELDS = 100
+
+
+def _whole(number: Any) -> Any:
+    # To JSON Schema 8.0 is an integer; a text or a truth is none.
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 class _Wire(BaseModel):
@@ -50,8 +60,8 @@ class _Wire(BaseModel):
 class PredictionRequest(_Wire):
     """Ten mean features of cell nuclei, in the order and raw units of the Wisconsin data."""
 
-    features: list[Annotated[float, Field(ge=0, le=_LARGEST, allow_inf_nan=False, strict=True)]] = (
-        Field(min_length=10, max_length=10, examples=[_EXAMPLE_FEATURES])
+    features: list[Annotated[float, Field(ge=0, allow_inf_nan=False, strict=True)]] = Field(
+        min_length=10, max_length=10, examples=[_EXAMPLE_FEATURES]
     )
     model_version: str = Field(default="v1.0", max_length=64, examples=["v1.0"])
     confidence_threshold: Annotated[float, Field(ge=0, le=1, strict=True)] | None = Field(
@@ -80,11 +90,11 @@ class SentimentRequest(_Wire):
             str,
             StringConstraints(min_length=1, max_length=10_000),
             AfterValidator(_says_something),
-            Field(json_schema_extra={"pattern": r"\S"}),
+            Field(json_schema_extra={"pattern": _SAID.pattern}),
         ]
     ] = Field(min_length=1, max_length=100, examples=[["It boils quickly, and I love the sound."]])
     return_probabilities: bool = Field(default=False, strict=True, examples=[True])
-    batch_size: int = Field(
+    batch_size: Annotated[int, BeforeValidator(_whole)] = Field(
         default=8, ge=1, le=32, strict=True, description="At most so many are computed together."
     )
 

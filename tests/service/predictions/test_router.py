@@ -82,8 +82,11 @@ def test_numbers_that_are_not_finite_are_a_422(service: TestClient, number: str)
     problem_of(service.post("/predict", content=body), 422)
 
 
-def test_a_number_beyond_32_bits_is_a_422(service: TestClient) -> None:
-    problem_of(service.post("/predict", json={"features": [*FEATURES[:9], 1e39]}), 422)
+def test_an_absurd_number_is_answered_and_warned_about(service: TestClient) -> None:
+    response = service.post("/predict", json={"features": [*FEATURES[:9], 1e308]})
+
+    assert response.status_code == 200
+    assert "1e+308" in response.json()["warnings"][0]
 
 
 @pytest.mark.parametrize(
