@@ -14,8 +14,8 @@ Board = Literal[
 
 # Where Grafana is; `stallscope demo` puts its own preview there.
 DASHBOARDS_URL = "http://127.0.0.1:3000"
-# Where runbooks/ is shown: relative, since nobody but the adopter knows the repository's address.
-RUNBOOKS_URL = "/runbooks"
+# Where runbooks/ is shown: Grafana serves what is mounted there, the preview likewise.
+RUNBOOKS_URL = f"{DASHBOARDS_URL}/public/runbooks"
 # As the scrape configuration calls the service: what is gone cannot say what it was.
 SERVICE_JOB = "stallscope"
 
