@@ -1,19 +1,19 @@
 """All alerting rules and all recording rules: what `generated/rules.yaml` says."""
 
 from dashboards.budget_alerts import budget_alerts
-from dashboards.dependency_alerts import dependency_alerts
-from dashboards.loop_alerts import loop_alerts
-from dashboards.model_alerts import model_alerts
-from dashboards.process_alerts import process_alerts
+from dashboards.dependency_alerts import DEPENDENCY_ALERTS
+from dashboards.loop_alerts import LOOP_ALERTS
+from dashboards.model_alerts import MODEL_ALERTS
+from dashboards.process_alerts import PROCESS_ALERTS
 from dashboards.recording import Group, recording_groups
 from dashboards.yaml_text import yaml_of
 
 GROUPS = {
     "budgets": tuple(budget_alerts()),
-    "event_loop": tuple(loop_alerts()),
-    "dependencies": tuple(dependency_alerts()),
-    "models": tuple(model_alerts()),
-    "processes": tuple(process_alerts()),
+    "event_loop": LOOP_ALERTS,
+    "dependencies": DEPENDENCY_ALERTS,
+    "models": MODEL_ALERTS,
+    "processes": PROCESS_ALERTS,
 }
 ALERTS = tuple(alert for group in GROUPS.values() for alert in group)
 

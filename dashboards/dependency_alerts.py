@@ -3,8 +3,6 @@
 None of them pages: the service does without most of them, and when it cannot, a budget burns.
 """
 
-from collections.abc import Iterator
-
 from dashboards.alert import Alert
 from dashboards.names import INSTANCE, JOB, METRICS, Metric
 from dashboards.promql import Matcher, Scope, equals, matches
@@ -12,81 +10,6 @@ from dashboards.promql import Matcher, Scope, equals, matches
 _LATELY = Scope(window="5m")
 _POOL = "db_client_connection_pool_name"
 _FEWEST_FAILED = 3
-
-
-def dependency_alerts() -> Iterator[Alert]:
-    """Calls that fail, and what becomes of the answers then."""
-    yield _pool_saturated()
-    yield Alert(
-        name="UpstreamErrors",
-        # What an upstream does not know (404) is an answer.
-        expression=_failing(
-            METRICS.http_client_request_duration_seconds.count,
-            Matcher("error_type", "!~", "|404"),
-            "server_address",
-        ),
-        severity="ticket",
-        holds="2m",
-        summary="{{ $labels.server_address }} fails {{ $labels.job }}",
-        description=(
-            "{{ $value | humanizePercentage }} of the calls in the last 5 minutes failed or were"
-            " given up, 5 % may. Products are answered without this part."
-        ),
-        board="dependencies",
-        of=(JOB,),
-    )
-    yield Alert(
-        name="DatabaseErrors",
-        expression=_failing(
-            METRICS.db_client_operation_duration_seconds.count,
-            Matcher("error_type", "!=", ""),
-            "db_system_name",
-        ),
-        severity="ticket",
-        holds="2m",
-        summary="{{ $labels.db_system_name }} fails {{ $labels.job }}",
-        description=(
-            "{{ $value | humanizePercentage }} of the operations in the last 5 minutes failed or"
-            " were given up, 5 % may."
-        ),
-        board="dependencies",
-        of=(JOB,),
-    )
-    yield Alert(
-        name="CircuitOpen",
-        # Not `open == 1`: while a probe is under way it is half open.
-        expression=_LATELY.series(METRICS.circuit_breaker_state, equals("state", "closed"))
-        + " == 0",
-        severity="ticket",
-        holds="1m",
-        summary="{{ $labels.instance }} has stopped asking {{ $labels.dependency }}",
-        description=(
-            "Its calls failed one after the other, so that the circuit breaker refuses them"
-            " (closed = {{ $value }}) and one probe at a time finds out when it is back."
-        ),
-        board="dependencies",
-    )
-    yield Alert(
-        name="ProductsDegraded",
-        expression=(
-            _LATELY.share_of(
-                METRICS.product_sources_total,
-                matches("status", "stale|unavailable"),
-                by=(JOB, "source"),
-            )
-            + " > 0.05"
-        ),
-        severity="ticket",
-        holds="2m",
-        summary="Products of {{ $labels.job }} come with old or no {{ $labels.source }}",
-        description=(
-            "{{ $value | humanizePercentage }} of the products answered in the last 5 minutes had"
-            " this part stale or not at all, 5 % may."
-        ),
-        board="dependencies",
-        of=(JOB,),
-    )
-    yield _cache_hit_ratio_low()
 
 
 def _pool_saturated() -> Alert:
@@ -138,3 +61,79 @@ def _failing(metric: Metric, failed: Matcher, which: str) -> str:
         _LATELY.increase_of(metric, failed, by=by),
     )
     return f"{share} > 0.05 and {number} >= {_FEWEST_FAILED}"
+
+
+# Calls that fail, and what becomes of the answers then.
+DEPENDENCY_ALERTS = (
+    _pool_saturated(),
+    Alert(
+        name="UpstreamErrors",
+        # What an upstream does not know (404) is an answer.
+        expression=_failing(
+            METRICS.http_client_request_duration_seconds.count,
+            Matcher("error_type", "!~", "|404"),
+            "server_address",
+        ),
+        severity="ticket",
+        holds="2m",
+        summary="{{ $labels.server_address }} fails {{ $labels.job }}",
+        description=(
+            "{{ $value | humanizePercentage }} of the calls in the last 5 minutes failed or were"
+            " given up, 5 % may. Products are answered without this part."
+        ),
+        board="dependencies",
+        of=(JOB,),
+    ),
+    Alert(
+        name="DatabaseErrors",
+        expression=_failing(
+            METRICS.db_client_operation_duration_seconds.count,
+            Matcher("error_type", "!=", ""),
+            "db_system_name",
+        ),
+        severity="ticket",
+        holds="2m",
+        summary="{{ $labels.db_system_name }} fails {{ $labels.job }}",
+        description=(
+            "{{ $value | humanizePercentage }} of the operations in the last 5 minutes failed or"
+            " were given up, 5 % may."
+        ),
+        board="dependencies",
+        of=(JOB,),
+    ),
+    Alert(
+        name="CircuitOpen",
+        # Not `open == 1`: while a probe is under way it is half open.
+        expression=_LATELY.series(METRICS.circuit_breaker_state, equals("state", "closed"))
+        + " == 0",
+        severity="ticket",
+        holds="1m",
+        summary="{{ $labels.instance }} has stopped asking {{ $labels.dependency }}",
+        description=(
+            "Its calls failed one after the other, so that the circuit breaker refuses them"
+            " (closed = {{ $value }}) and one probe at a time finds out when it is back."
+        ),
+        board="dependencies",
+    ),
+    Alert(
+        name="ProductsDegraded",
+        expression=(
+            _LATELY.share_of(
+                METRICS.product_sources_total,
+                matches("status", "stale|unavailable"),
+                by=(JOB, "source"),
+            )
+            + " > 0.05"
+        ),
+        severity="ticket",
+        holds="2m",
+        summary="Products of {{ $labels.job }} come with old or no {{ $labels.source }}",
+        description=(
+            "{{ $value | humanizePercentage }} of the products answered in the last 5 minutes had"
+            " this part stale or not at all, 5 % may."
+        ),
+        board="dependencies",
+        of=(JOB,),
+    ),
+    _cache_hit_ratio_low(),
+)

@@ -1,19 +1,17 @@
 """Alerts on the event loop: who blocks it makes everybody wait."""
 
-from collections.abc import Iterator
-
 from dashboards.alert import Alert
 from dashboards.names import INSTANCE, JOB, METRICS
 from dashboards.promql import Scope, equals
 
 _BY_REPLICA = (JOB, INSTANCE)
 _STALLS = "http://{{ $labels.instance }}/stalls"
+_LATELY = Scope(window="5m")
 
 
-def loop_alerts() -> Iterator[Alert]:
-    """One replica each; they stand on series that are there from the start."""
-    lately = Scope(window="5m")
-    yield Alert(
+# One replica each; they stand on series that are there from the start.
+LOOP_ALERTS = (
+    Alert(
         name="EventLoopBlocked",
         expression=f"{METRICS.asyncio_eventloop_blocked_seconds} > 1",
         severity="page",
@@ -26,8 +24,8 @@ def loop_alerts() -> Iterator[Alert]:
             f" nobody meanwhile. Its ops port does: {_STALLS} names the line and the request."
         ),
         board="event-loop",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="EventLoopStalled",
         expression=(
             Scope(window="10m").increase_of(METRICS.asyncio_eventloop_stalls_total, by=_BY_REPLICA)
@@ -40,11 +38,11 @@ def loop_alerts() -> Iterator[Alert]:
             f" than the threshold. {_STALLS} says who did it, for how long, and who waited."
         ),
         board="event-loop",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="EventLoopStalledShare",
         expression=(
-            lately.rate_of(METRICS.asyncio_eventloop_stall_duration_seconds.sum, by=_BY_REPLICA)
+            _LATELY.rate_of(METRICS.asyncio_eventloop_stall_duration_seconds.sum, by=_BY_REPLICA)
             + " > 0.05"
         ),
         severity="page",
@@ -55,11 +53,11 @@ def loop_alerts() -> Iterator[Alert]:
             f" may be. {_STALLS} lists the culprits."
         ),
         board="event-loop",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="EventLoopDelayHigh",
         expression=(
-            lately.quantile_of(0.99, METRICS.asyncio_eventloop_delay_seconds, by=_BY_REPLICA)
+            _LATELY.quantile_of(0.99, METRICS.asyncio_eventloop_delay_seconds, by=_BY_REPLICA)
             + " > 0.1"
         ),
         severity="ticket",
@@ -70,8 +68,8 @@ def loop_alerts() -> Iterator[Alert]:
             " the limit: every request waits so long each time it wants to go on."
         ),
         board="event-loop",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="EventLoopSaturated",
         expression=f"avg_over_time({METRICS.asyncio_eventloop_utilization_ratio}[5m]) > 0.9",
         severity="ticket",
@@ -82,10 +80,10 @@ def loop_alerts() -> Iterator[Alert]:
             " queue up. One loop is one core: more replicas, or less work on each."
         ),
         board="event-loop",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="StallDetectorOff",
-        expression=lately.series(METRICS.asyncio_eventloop_detector_info, equals("mode", "off"))
+        expression=_LATELY.series(METRICS.asyncio_eventloop_detector_info, equals("mode", "off"))
         + " == 1",
         severity="ticket",
         holds="5m",
@@ -95,4 +93,5 @@ def loop_alerts() -> Iterator[Alert]:
             " no alert on the event loop can fire."
         ),
         board="telemetry",
-    )
+    ),
+)

@@ -1,21 +1,19 @@
 """Alerts on the models: what is late, what is not there, and what no longer fits its questions."""
 
-from collections.abc import Iterator
-
 from dashboards.alert import Alert
 from dashboards.names import INSTANCE, JOB, METRICS
 from dashboards.promql import Scope, equals
 
 _VERSION = ("model", "model_version")
+_LOADED = METRICS.ml_model_loaded
+_QUEUE_WAIT = Scope(window="5m").quantile_of(0.95, METRICS.ml_queue_wait_seconds, by=(JOB, "model"))
 
 
-def model_alerts() -> Iterator[Alert]:
-    """By model, and by replica where only one of them may be wrong."""
-    loaded = METRICS.ml_model_loaded
-    waits = Scope(window="5m").quantile_of(0.95, METRICS.ml_queue_wait_seconds, by=(JOB, "model"))
-    yield Alert(
+# By model, and by replica where only one of them may be wrong.
+MODEL_ALERTS = (
+    Alert(
         name="ModelQueueWaitHigh",
-        expression=f"{waits} > 0.25",
+        expression=f"{_QUEUE_WAIT} > 0.25",
         severity="ticket",
         holds="5m",
         summary="Requests wait for {{ $labels.model }}",
@@ -25,13 +23,13 @@ def model_alerts() -> Iterator[Alert]:
         ),
         board="models",
         of=(JOB,),
-    )
-    yield Alert(
+    ),
+    Alert(
         name="ModelDrift",
         # What a retired version said last stays for ever.
         expression=(
             f"{METRICS.ml_drift_psi} > 0.25"
-            f" and on ({', '.join((JOB, INSTANCE, *_VERSION))}) {loaded} == 1"
+            f" and on ({', '.join((JOB, INSTANCE, *_VERSION))}) {_LOADED} == 1"
         ),
         severity="ticket",
         holds="30m",
@@ -42,12 +40,12 @@ def model_alerts() -> Iterator[Alert]:
             " lot."
         ),
         board="models",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="ModelVersionSkew",
         expression=(
-            f"count by ({', '.join((JOB, *_VERSION))}) ({loaded} == 1) < on ({JOB}) group_left ()"
-            f" count by ({JOB}) (count by ({JOB}, {INSTANCE}) ({loaded}))"
+            f"count by ({', '.join((JOB, *_VERSION))}) ({_LOADED} == 1) < on ({JOB}) group_left ()"
+            f" count by ({JOB}) (count by ({JOB}, {INSTANCE}) ({_LOADED}))"
         ),
         severity="ticket",
         holds="15m",
@@ -58,10 +56,10 @@ def model_alerts() -> Iterator[Alert]:
         ),
         board="models",
         of=(JOB,),
-    )
-    yield Alert(
+    ),
+    Alert(
         name="ModelNotLoaded",
-        expression=f"max by ({JOB}, {INSTANCE}, model) ({loaded}) == 0",
+        expression=f"max by ({JOB}, {INSTANCE}, model) ({_LOADED}) == 0",
         severity="ticket",
         holds="5m",
         summary="{{ $labels.instance }} has no {{ $labels.model }}",
@@ -70,8 +68,8 @@ def model_alerts() -> Iterator[Alert]:
             " the replica is not ready."
         ),
         board="models",
-    )
-    yield Alert(
+    ),
+    Alert(
         name="PredictionLogDropping",
         expression=(
             Scope(window="15m").increase_of(
@@ -88,4 +86,5 @@ def model_alerts() -> Iterator[Alert]:
             " logged: PostgreSQL has not taken them in time, or refuses them."
         ),
         board="models",
-    )
+    ),
+)
