@@ -46,91 +46,97 @@ def predictions_router(
         responses=responses,
     )
 
-    @router.post("/predict", summary="Ten measurements: benign or malignant?")
-    async def predict(
-        asked: PredictionRequest, request: Request, response: Response
-    ) -> PredictionAnswer:
-        """Not for clinical use. Values that the model has never seen are named in `warnings`."""
-        started = time.perf_counter()
-        async with cancelled_on_disconnect(request):
-            predictions = await _predictor(request).classify_features(
-                asked.features,
-                version=asked.model_version,
-                confidence_threshold=asked.confidence_threshold,
-                origin=_origin(request),
-            )
-        _tell_time(response, predictions)
-        (answer,) = predictions.answers
-        return PredictionAnswer(
-            prediction=answer.label,
-            confidence=answer.confidence,
-            model_version=predictions.version,
-            timestamp=datetime.now(UTC),
-            processing_time_ms=_ms_since(started),
-            warnings=list(answer.warnings),
-        )
-
-    @router.post("/predict/sentiment", summary="Texts: positive or negative?")
-    async def predict_sentiment(
-        asked: SentimentRequest, request: Request, response: Response
-    ) -> SentimentAnswer:
-        """One answer per text, in their order."""
-        started = time.perf_counter()
-        async with cancelled_on_disconnect(request):
-            predictions = await _predictor(request).classify_texts(
-                asked.texts, most_in_chunk=asked.batch_size, origin=_origin(request)
-            )
-        _tell_time(response, predictions)
-        return SentimentAnswer(
-            predictions=[
-                TextSentiment(
-                    text=text,
-                    sentiment=answer.label,
-                    confidence=answer.confidence,
-                    probabilities=answer.probabilities if asked.return_probabilities else None,
-                    warnings=list(answer.warnings),
-                )
-                for text, answer in zip(asked.texts, predictions.answers, strict=True)
-            ],
-            total_processed=len(asked.texts),
-            processing_time_ms=_ms_since(started),
-        )
-
-    @router.post("/predict/image", summary="A photo of a piece of clothing: what is it?")
-    async def predict_image(
-        file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF or BMP, 10 MiB.")],
-        request: Request,
-        response: Response,
-    ) -> ImageAnswer:
-        """What shows no piece of clothing is answered `unsure`."""
-        body = await _image_of(file)
-        async with cancelled_on_disconnect(request):
-            picture, predictions = await _predictor(request).classify_image(
-                body, origin=_origin(request)
-            )
-        _tell_time(response, predictions)
-        (answer,) = predictions.answers
-        return ImageAnswer(
-            filename=file.filename or "",
-            image_size=(picture.width, picture.height),
-            predicted_class=answer.label,
-            confidence=answer.confidence,
-        )
-
-    @router.get("/models/status", summary="Which models are there?")
-    async def models_status(request: Request) -> ModelsStatus:
-        """`loading` until every model that the service needs is loaded."""
-        runtime: Runtime = request.state.runtime
-        models = {name: _status(versions) for name, versions in runtime.states().items()}
-        loaded = sorted(name for name, status in models.items() if status.loaded)
-        return ModelsStatus(
-            models_loaded=len(loaded),
-            available_models=loaded,
-            status="loading" if runtime.faults() else "healthy",
-            models=models,
-        )
-
+    router.post("/predict", summary="Ten measurements: benign or malignant?")(predict)
+    router.post("/predict/sentiment", summary="Texts: positive or negative?")(predict_sentiment)
+    router.post("/predict/image", summary="A photo of a piece of clothing: what is it?")(
+        predict_image
+    )
+    router.get("/models/status", summary="Which models are there?")(models_status)
     return router
+
+
+async def predict(
+    asked: PredictionRequest, request: Request, response: Response
+) -> PredictionAnswer:
+    """Not for clinical use. Values that the model has never seen are named in `warnings`."""
+    started = time.perf_counter()
+    async with cancelled_on_disconnect(request):
+        predictions = await _predictor(request).classify_features(
+            asked.features,
+            version=asked.model_version,
+            confidence_threshold=asked.confidence_threshold,
+            origin=_origin(request),
+        )
+    _tell_time(response, predictions)
+    (answer,) = predictions.answers
+    return PredictionAnswer(
+        prediction=answer.label,
+        confidence=answer.confidence,
+        model_version=predictions.version,
+        timestamp=datetime.now(UTC),
+        processing_time_ms=_ms_since(started),
+        warnings=list(answer.warnings),
+    )
+
+
+async def predict_sentiment(
+    asked: SentimentRequest, request: Request, response: Response
+) -> SentimentAnswer:
+    """One answer per text, in their order."""
+    started = time.perf_counter()
+    async with cancelled_on_disconnect(request):
+        predictions = await _predictor(request).classify_texts(
+            asked.texts, most_in_chunk=asked.batch_size, origin=_origin(request)
+        )
+    _tell_time(response, predictions)
+    return SentimentAnswer(
+        predictions=[
+            TextSentiment(
+                text=text,
+                sentiment=answer.label,
+                confidence=answer.confidence,
+                probabilities=answer.probabilities if asked.return_probabilities else None,
+                warnings=list(answer.warnings),
+            )
+            for text, answer in zip(asked.texts, predictions.answers, strict=True)
+        ],
+        total_processed=len(asked.texts),
+        processing_time_ms=_ms_since(started),
+    )
+
+
+async def predict_image(
+    file: Annotated[UploadFile, File(description="JPEG, PNG, WebP, GIF or BMP, 10 MiB.")],
+    request: Request,
+    response: Response,
+) -> ImageAnswer:
+    """What shows no piece of clothing is answered `unsure`."""
+    body = await _image_of(file)
+    async with cancelled_on_disconnect(request):
+        picture, predictions = await _predictor(request).classify_image(
+            body, origin=_origin(request)
+        )
+    _tell_time(response, predictions)
+    (answer,) = predictions.answers
+    return ImageAnswer(
+        filename=file.filename or "",
+        image_size=(picture.width, picture.height),
+        predicted_class=answer.label,
+        confidence=answer.confidence,
+    )
+
+
+async def models_status(request: Request) -> ModelsStatus:
+    """`loading` until every model that the service needs is loaded."""
+    runtime: Runtime = request.state.runtime
+    models = {name: _status(versions) for name, versions in runtime.states().items()}
+    loaded = sorted(name for name, status in models.items() if status.loaded)
+    return ModelsStatus(
+        models_loaded=len(loaded),
+        available_models=loaded,
+        status="loading" if runtime.faults() else "healthy",
+        models=models,
+    )
 
 
 def _predictor(request: Request) -> Predictor:
