@@ -17,6 +17,7 @@ from .health import Health
 from .in_flight import InFlight
 from .logs.configuration import configured_logs
 from .ops import Action, OpsServer, Shown
+from .process_metrics import ProcessMetrics
 from .settings import Settings
 from .setup.clients import instrumented_clients
 from .setup.sentry import reporting
@@ -165,6 +166,7 @@ class Telemetry:
                 WebSocketMetrics(self.registry, drops, max_label_sets=max_label_sets),
             )
             self.registry.register(ActiveRequests(self.in_flight))
+            self.registry.register(ProcessMetrics())
             resource = resource_of(*self._service).attributes
             labels = {re.sub(r"\W", "_", name): str(value) for name, value in resource.items()}
             self.registry.set_target_info(labels)

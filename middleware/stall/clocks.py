@@ -10,6 +10,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+from .cgroup import cgroup_folders
 from .sidecar.system_calls import system_call_of
 
 RUNNABLE = "running"  # as Linux says it: on a CPU, or waiting for one
@@ -104,18 +105,8 @@ class CgroupClock:
 
 
 def _cpu_stat() -> str | None:
-    with suppress(OSError), open("/proc/self/cgroup") as file:
-        for line in file:
-            _, controllers, path = line.rstrip("\n").split(":", 2)
-            if not controllers or "cpu" in controllers.split(","):
-                # In a container of its own namespace, the path is not below the mount.
-                for folder in (
-                    f"/sys/fs/cgroup/{controllers}{path}",
-                    f"/sys/fs/cgroup/{controllers}",
-                ):
-                    if os.path.exists(f"{folder}/cpu.stat"):
-                        return f"{folder}/cpu.stat"
-    return None
+    files = (f"{folder}/cpu.stat" for folder in cgroup_folders("cpu"))
+    return next(filter(os.path.exists, files), None)
 
 
 def _open(path: str) -> int | None:
