@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dashboards.grafana import dashboard, prometheus
 from dashboards.names import INSTANCE, JOB, METRICS, PROMETHEUS, Metric
-from dashboards.panels import DATASOURCE, Panel, panel_id
+from dashboards.panel import DATASOURCE, Panel, panel_id
 from dashboards.promql import ROUTE, Scope, aggregated, differs, equals, matches
 
 TAG = "stallscope"

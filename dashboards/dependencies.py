@@ -2,8 +2,10 @@
 
 from dashboards.board import REPLICAS, Board, Row
 from dashboards.names import METRICS, Metric
-from dashboards.panels import Query, StateTimeline, Thresholds, TimeSeries, bad_below, bad_from
+from dashboards.panel import Query
+from dashboards.panels import StateTimeline, TimeSeries
 from dashboards.promql import differs, equals, matches, ratio, ratio_within
+from dashboards.thresholds import Thresholds, bad_below, bad_from
 
 UID = "stallscope-dependencies"
 

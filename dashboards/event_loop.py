@@ -3,8 +3,10 @@
 from dashboards.board import REPLICAS, REPLICAS_SHOWN, Board, Choice, Row
 from dashboards.links import field, to_logs, to_stalls
 from dashboards.names import INSTANCE, METRICS
-from dashboards.panels import Column, Heatmap, Query, Stat, Table, TimeSeries, bad_from
+from dashboards.panel import Query
+from dashboards.panels import Column, Heatmap, Stat, Table, TimeSeries
 from dashboards.promql import ROUTE, matches
+from dashboards.thresholds import bad_from
 
 UID = "stallscope-event-loop"
 
@@ -75,6 +77,7 @@ _NOW = Row(
                     "{{mode}}",
                 ),
             ),
+            named=True,
             width=6,
         ),
         TimeSeries(

@@ -2,8 +2,10 @@
 
 from dashboards.board import REPLICAS, Board, Row
 from dashboards.names import INSTANCE, METRICS
-from dashboards.panels import Heatmap, Query, Stat, StateTimeline, Thresholds, TimeSeries, bad_from
+from dashboards.panel import Query
+from dashboards.panels import Heatmap, Stat, StateTimeline, TimeSeries
 from dashboards.promql import equals
+from dashboards.thresholds import Thresholds, bad_from
 
 UID = "stallscope-models"
 

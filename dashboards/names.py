@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from middleware.cells import HistogramFamily
 from middleware.drops import Drops
+from middleware.process_metrics import ProcessMetrics
 from middleware.setup.tracing import resource_of
 from middleware.signals.metrics import ActiveRequests, MetricsSignal
 from middleware.signals.websockets import WebSocketMetrics
@@ -107,6 +108,7 @@ def _emitted() -> Iterator[Metric]:
     StallMetrics(replica, drops)
     ServiceMetrics(replica, drops).dependencies.aiohttp_trace_config()
     ProcessCollector(registry=replica)
+    replica.register(ProcessMetrics())
     PlatformCollector(registry=replica)
     GCCollector(registry=replica)
     SupervisorMetrics(supervisor)

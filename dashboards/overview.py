@@ -13,16 +13,10 @@ from dashboards.board import (
 )
 from dashboards.links import field, to_board
 from dashboards.names import INSTANCE, JOB, METRICS, PROMETHEUS
-from dashboards.panels import (
-    Column,
-    Query,
-    Stat,
-    Table,
-    TimeSeries,
-    bad_below,
-    bad_from,
-)
+from dashboards.panel import Query
+from dashboards.panels import Column, Stat, Table, TimeSeries
 from dashboards.promql import ROUTE, SERVER_ERROR, STATUS, Scope, aggregated, matches
+from dashboards.thresholds import bad_below, bad_from
 
 UID = "stallscope-overview"
 

@@ -3,9 +3,11 @@
 from dashboards.board import REPLICAS, REQUESTS, Board, Row
 from dashboards.links import to_board, to_logs
 from dashboards.names import INSTANCE, METRICS, Metric
-from dashboards.panels import Heatmap, Query, TimeSeries, bad_from
+from dashboards.panel import Query
+from dashboards.panels import Heatmap, TimeSeries
 from dashboards.promql import ROUTE, STATUS, Matcher, equals
 from dashboards.slo import OBJECTIVES
+from dashboards.thresholds import bad_from
 
 UID = "stallscope-route"
 

@@ -2,12 +2,16 @@
 
 from dashboards.board import REPLICAS, Board, Row
 from dashboards.names import INSTANCE, JOB, METRICS
-from dashboards.panels import Column, Query, Stat, Table, TimeSeries, bad_from
+from dashboards.panel import Query
+from dashboards.panels import Column, Stat, Table, TimeSeries
+from dashboards.thresholds import bad_from
 
 UID = "stallscope-runtime"
 
 _NO_REPLICA = "No replica answers"
 _OPEN, _MOST = METRICS.process_open_fds, METRICS.process_max_fds
+_MEMORY = REPLICAS.max_of(METRICS.process_resident_memory_bytes, by=[INSTANCE])
+_LIMIT = REPLICAS.max_of(METRICS.container_memory_limit_bytes, by=[INSTANCE])
 _REPLICA = (JOB, INSTANCE)
 _SINCE = REPLICAS.max_of(METRICS.process_start_time_seconds, by=_REPLICA)
 # The value of an info metric is 1: multiplied with it, a value has its labels.
@@ -96,15 +100,24 @@ _RESOURCES = Row(
         ),
         TimeSeries(
             title="Memory",
-            description="Resident memory of each process.",
+            description="Resident memory of each process, and the limit of the container that it "
+            "is in, where it has one.",
             unit="bytes",
             no_data=_NO_REPLICA,
             queries=(
-                Query(
-                    REPLICAS.max_of(METRICS.process_resident_memory_bytes, by=[INSTANCE]),
-                    "{{instance}}",
-                ),
+                Query(_MEMORY, "{{instance}}"),
+                Query(_LIMIT, "{{instance}} limit"),
             ),
+        ),
+        TimeSeries(
+            title="Memory against its limit",
+            description="Share of its container's limit that each process has: at 1 the system "
+            "kills it. Other processes of the container count there, and not here.",
+            unit="percentunit",
+            no_data="No container has a limit",
+            maximum=1,
+            thresholds=bad_from(0.9, warning=0.8),
+            queries=(Query(f"{_MEMORY} / {_LIMIT}", "{{instance}}"),),
         ),
         TimeSeries(
             title="Address space",
@@ -133,6 +146,16 @@ _RESOURCES = Row(
                     f" / {REPLICAS.max_of(_MOST, by=[INSTANCE])}",
                     "{{instance}}",
                 ),
+            ),
+        ),
+        TimeSeries(
+            title="Threads",
+            description="Threads of each process, those of the models and of libraries, too. They "
+            "are pools of a fixed size: what rises on and on is never given back.",
+            unit="short",
+            no_data=_NO_REPLICA,
+            queries=(
+                Query(REPLICAS.max_of(METRICS.process_threads, by=[INSTANCE]), "{{instance}}"),
             ),
         ),
         TimeSeries(

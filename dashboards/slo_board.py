@@ -4,19 +4,11 @@ from dashboards import slo
 from dashboards.board import REQUESTS_SHOWN, Board, Row, recorded
 from dashboards.links import field, to_board
 from dashboards.names import METRICS
-from dashboards.panels import (
-    Column,
-    Panel,
-    Query,
-    Stat,
-    Table,
-    Thresholds,
-    TimeSeries,
-    bad_below,
-    bad_from,
-)
+from dashboards.panel import Panel, Query
+from dashboards.panels import Column, Stat, Table, TimeSeries
 from dashboards.promql import ROUTE
 from dashboards.slo import INDICATORS, OBJECTIVES, Indicator
+from dashboards.thresholds import Thresholds, bad_below, bad_from
 
 UID = "stallscope-slo"
 

@@ -2,7 +2,9 @@
 
 from dashboards.board import REPLICAS, Board, Row
 from dashboards.names import INSTANCE, METRICS, PROMETHEUS
-from dashboards.panels import Column, Query, Stat, Table, TimeSeries, bad_below, bad_from
+from dashboards.panel import Query
+from dashboards.panels import Column, Stat, Table, TimeSeries
+from dashboards.thresholds import bad_below, bad_from
 
 UID = "stallscope-telemetry"
 
