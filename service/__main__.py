@@ -6,7 +6,10 @@ import json
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from service.demo.commands import add_demo_commands
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -31,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument(
         "--workers", type=_count, default=1, metavar="N", help="so many processes on one port"
     )
+    serve.add_argument("--with-mistakes", action="store_true", help=argparse.SUPPRESS)
     serve.set_defaults(command=_serve)
 
     worker = commands.add_parser("worker")  # without help: only the supervisor starts these
@@ -44,17 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     fill = commands.add_parser("fill", help="put the demo's 10,000 products into the database")
     fill.set_defaults(command=_fill)
 
-    demo = commands.add_parser("demo", help="everything it needs, running on this machine")
-    demo.add_argument("--duration", type=float, metavar="SECONDS", help="stop after so long")
-    demo.add_argument("--no-traffic", action="store_true", help="send no requests")
-    demo.add_argument("--faults", action="store_true", help="break one thing after the other")
-    demo.set_defaults(command=_demo)
-
-    stand_in = commands.add_parser("stand-in", help="one upstream API, as the demo has it")
-    stand_in.add_argument("kind", choices=["reviews", "inventory"])
-    stand_in.add_argument("--host", default="127.0.0.1")
-    stand_in.add_argument("--port", type=int, help="8101 for reviews, 8102 for inventory")
-    stand_in.set_defaults(command=_stand_in)
+    add_demo_commands(commands)
 
     stalls = commands.add_parser("stalls", help="what blocked a running service's event loop")
     stalls.add_argument(
@@ -80,7 +74,7 @@ def _count(text: str) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     if options.workers == 1:
-        return _with_settings(_serve_here)
+        return _with_settings(partial(_serve_here, with_mistakes=options.with_mistakes))
 
     def supervise(settings: "Settings") -> int:
         from service.workers.supervisor import supervise
@@ -97,11 +91,18 @@ def _work(options: argparse.Namespace) -> int:
     return _with_settings(lambda settings: _serve_here(settings, listener))
 
 
-def _serve_here(settings: "Settings", listener: socket.socket | None = None) -> int:
+def _serve_here(
+    settings: "Settings", listener: socket.socket | None = None, *, with_mistakes: bool = False
+) -> int:
     from service.server import serve
 
+    more_routes = None
+    if with_mistakes:
+        from service.demo.mistakes import mistakes
+
+        more_routes = mistakes
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(serve(settings, listener))
+        runner.run(serve(settings, listener, more_routes=more_routes))
     return 0
 
 
@@ -173,19 +174,6 @@ def _on_database(work: Callable[[str], Coroutine[Any, Any, str]]) -> int:
         asyncpg.InterfaceError,
     ) as error:
         return _complain(error, FAILED)
-    return 0
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from service.demo.run import DemoOptions, run_demo
-
-    return run_demo(DemoOptions(options.duration, not options.no_traffic, options.faults))
-
-
-def _stand_in(options: argparse.Namespace) -> int:
-    from service.demo.stand_ins import DEFAULT_PORTS, run_stand_in
-
-    run_stand_in(options.kind, options.host, options.port or DEFAULT_PORTS[options.kind])
     return 0
 
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 import asyncpg
 import structlog
 import uvicorn
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from middleware import Health, Telemetry
 from service.app import create_app, telemetry_of
@@ -37,11 +37,16 @@ GC_THRESHOLD = 10_000  # new containers before a collection; Python's 700 is a f
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-async def serve(settings: Settings, inherited: socket.socket | None = None) -> None:
+async def serve(
+    settings: Settings,
+    inherited: socket.socket | None = None,
+    *,
+    more_routes: APIRouter | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what was begun. Raises StartError.
 
     `inherited` is a socket to serve instead of HOST and PORT, and not ours alone: who queues there
-    when we stop may be answered by somebody else.
+    when we stop may be answered by somebody else. `more_routes` come after the service's own.
     """
     _allow_connections()
     with (
@@ -50,6 +55,7 @@ async def serve(settings: Settings, inherited: socket.socket | None = None) -> N
     ):
         async with telemetry_of(settings, ops_listener) as telemetry:
             app = create_app(settings, telemetry=telemetry)
+            app.routes.extend(more_routes.routes if more_routes else ())
             await _wait_for_database(settings)
             log.info("service_started", host=settings.host, port=listener.getsockname()[1])
             config = _config(app, settings)

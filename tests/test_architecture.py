@@ -1,6 +1,7 @@
 """Which way the arrows point: STYLE's import table, as a test. A new arrow is an edit here."""
 
 import ast
+import functools
 import json
 import subprocess
 import sys
@@ -33,6 +34,7 @@ ARROWS = {
     "middleware.lifespan": "middleware.asgi middleware.health",
     "middleware.drops": "prometheus_client",
     "middleware.cells": "prometheus_client middleware.drops",
+    "middleware.process_metrics": "prometheus_client middleware.stall",
     "middleware.settings": "pydantic pydantic_settings",
     "middleware.logs*": (
         "orjson structlog middleware.drops middleware.exchange middleware.forks middleware.logs"
@@ -146,7 +148,7 @@ ARROWS = {
     ),
     "service.inference_protocol*": "pydantic",
     "service.*.router": (
-        "fastapi opentelemetry {feature} service.contracts service.edge.disconnects"
+        "fastapi opentelemetry pydantic {feature} service.contracts service.edge.disconnects"
         " service.edge.problems"
     ),
     # Technology, one each; which, is told apart below.
@@ -195,9 +197,11 @@ ARROWS = {
     "service.workers*": "structlog service.listeners service.workers",
     "service.__main__": "asyncpg rich uvloop middleware service",
     # Beside the service, not part of it: it may fill the database, and reach the rest by network.
-    "service.demo*": "aiohttp asyncpg opentelemetry prometheus_client pydantic pydantic_core"
-    " middleware service.adapters.postgres_migrations service.version"
-    " service.demo",
+    "service.demo.mistakes": "fastapi",
+    "service.demo*": (
+        "aiohttp asyncpg markdown_it opentelemetry prometheus_client pydantic pydantic_core"
+        " middleware service.adapters.postgres_migrations service.demo service.version"
+    ),
 }
 
 IMPORT_EVERYTHING = """
@@ -225,15 +229,18 @@ def every_module() -> Iterator[tuple[str, Path]]:
 MODULES = dict(every_module())
 
 
-def imports_of(module: str) -> Iterator[str]:
+@functools.cache
+def imports_of(module: str) -> frozenset[str]:
     """Full names of all that a module imports, wherever in it."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             whole = absolute(module, node)
-            names = (f"{whole}.{alias.name}" for alias in node.names)
-            yield from (name if name in MODULES else whole for name in names)
+            inside = (f"{whole}.{alias.name}" for alias in node.names)
+            names |= {name if name in MODULES else whole for name in inside}
+    return frozenset(names)
 
 
 def absolute(module: str, node: ast.ImportFrom) -> str:

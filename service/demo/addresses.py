@@ -4,14 +4,16 @@ import errno
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 from urllib.parse import urlsplit
 
 from service.demo.answers import Kind
 from service.demo.stand_ins import DEFAULT_PORTS
+from service.demo.webhook import DEFAULT_PORT as WEBHOOK_PORT
 
 _LAST_PORT = 65_535
+_LOCAL = "127.0.0.1"
 
 
 class AddressError(Exception):
@@ -20,12 +22,21 @@ class AddressError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and TCP port to listen on, `chosen_by` an environment variable."""
+    """A host and TCP port to listen on, `chosen_by` an environment variable.
+
+    `instead_of` is the port that was chosen, where that is taken.
+    """
 
     host: str
     port: int
     part: str
     chosen_by: str
+    instead_of: int | None = None
+
+    @property
+    def netloc(self) -> str:
+        """Host and port, as a client on this machine has them."""
+        return urlsplit(self.url).netloc
 
     @property
     def url(self) -> str:
@@ -67,6 +78,45 @@ class Addresses:
             faults = [fault for address in self if (fault := _bind(address, bound))]
         if faults:
             raise AddressError("\n".join(faults))
+
+
+@dataclass(frozen=True, slots=True)
+class WatchAddresses:
+    """Where those listen that watch the service; free ports, since none of them has to be there."""
+
+    preview: Address
+    prometheus: Address
+    alertmanager: Address
+    webhook: Address
+
+    @classmethod
+    def beside(cls, others: Addresses, environment: Mapping[str, str]) -> Self:
+        """From PREVIEW_PORT, PROMETHEUS_PORT, ALERTMANAGER_PORT and WEBHOOK_PORT, empty is unset.
+
+        Debian's packages start services of their own on 9090 and 9093: what is taken is replaced
+        by a free port. Raises AddressError on what is not a port.
+        """
+        chosen = {name.upper(): value for name, value in environment.items() if value}
+        with ExitStack() as bound:
+            for other in others:
+                _bind(other, bound)
+
+            def free(part: str, name: str, default: int) -> Address:
+                wanted = Address(_LOCAL, _port(chosen, name, default), part, name)
+                return wanted if _bind(wanted, bound) is None else _elsewhere(wanted, bound)
+
+            return cls(
+                free("Preview", "PREVIEW_PORT", 3000),
+                free("Prometheus", "PROMETHEUS_PORT", 9090),
+                free("Alertmanager", "ALERTMANAGER_PORT", 9093),
+                free("Webhook", "WEBHOOK_PORT", WEBHOOK_PORT),
+            )
+
+
+def _elsewhere(wanted: Address, bound: ExitStack) -> Address:
+    probe = bound.enter_context(socket.socket())
+    probe.bind((wanted.host, 0))
+    return replace(wanted, port=probe.getsockname()[1], instead_of=wanted.port)
 
 
 def _port(chosen: Mapping[str, str], name: str, default: int) -> int:

@@ -1,78 +1,89 @@
-"""One failure after the other, each with what to look at while it lasts."""
+"""One failure after the other, each with what to look at while it lasts and the alert it causes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
+from typing import Self
 
 import aiohttp
 
 from service.demo.addresses import Addresses
 from service.demo.answers import Kind
-from service.demo.misbehaviour import MISBEHAVIOURS, Mode
+from service.demo.rehearsals import FAULTS, Fault, Misbehaviour, Mistake, Outage
 from service.demo.server import EmbeddedServer
 
-_TIMEOUT_SECONDS = 3.0
+_TIMEOUT_SECONDS = 5.0
 # Products that light traffic hardly ever asks for, so that no cache answers for the sources.
 _FIRST_UNPOPULAR_PRODUCT = 9001
 _UNPOPULAR_PRODUCTS = 900
-
-_REASONS: dict[Mode, str] = {
-    "error": "bad_response",
-    "hang": "timeout",
-    "reset": "unreachable",
-    "garbage": "bad_response",
-    "wrong_type": "bad_response",
-    "drip": "timeout",
-    "endless": "bad_response",
-    "too_many_requests": "bad_response",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How long a fault lasts and how long it is calm after it, in seconds."""
 
-    fault_seconds: float = 15.0
-    calm_seconds: float = 10.0
+    fault_seconds: float
+    calm_seconds: float
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> Self:
+        """All of them are to be seen soon; chosen ones last until their alerts fire."""
+        return cls(15, 10) if tuple(faults) == FAULTS else cls(240, 60)
 
 
-async def cause_faults(addresses: Addresses, servers: Sequence[EmbeddedServer], pace: Pace) -> None:
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What can be broken."""
+
+    addresses: Addresses
+    servers: Mapping[str, EmbeddedServer]
+
+
+async def cause_faults(stage: Stage, faults: Sequence[Fault], pace: Pace) -> None:
     """Cause every fault in turn, again and again, until cancelled; then all is well again.
 
     Stopping and starting a server blocks the loop for that long: their life hangs on this thread.
     """
-    for round_number in count():
-        for place, mode in enumerate(MISBEHAVIOURS):
-            # Every failure hits each of the two, one round after the other.
-            kind: Kind = "reviews" if (place + round_number) % 2 == 0 else "inventory"
-            _say(_upstream_line(addresses, kind, mode, pace, place))
-            async with _misbehaving(addresses, kind, mode):
+    for number in count():
+        for place, fault in enumerate(faults):
+            # What upstreams do hits each of the two, one round after the other.
+            kind: Kind = "reviews" if (place + number) % 2 == 0 else "inventory"
+            look = _what_to_look_at(stage.addresses, fault, kind, place)
+            _say(
+                f"{fault.name}, for {pace.fault_seconds:g} s → {look}; "
+                f"alert {fault.alert} {fault.when}"
+            )
+            async with _broken(stage, fault, kind):
                 await asyncio.sleep(pace.fault_seconds)
-            await _calm(pace)
-        for server in servers:
-            _say(_server_line(addresses, server, pace))
-            async with _stopped(server):
-                await asyncio.sleep(pace.fault_seconds)
-            await _calm(pace)
+            _say(f"over; calm for {pace.calm_seconds:g} s")
+            await asyncio.sleep(pace.calm_seconds)
+
+
+def _broken(stage: Stage, fault: Fault, kind: Kind) -> AbstractAsyncContextManager[None]:
+    match fault.cause:
+        case Misbehaviour() as misbehaviour:
+            return _misbehaving(_url_of(stage.addresses, kind), misbehaviour)
+        case Outage(server):
+            return _stopped(stage.servers[server])
+        case Mistake() as mistake:
+            return _made(stage.addresses.api.url, mistake)
 
 
 @asynccontextmanager
-async def _misbehaving(addresses: Addresses, kind: Kind, mode: Mode) -> AsyncIterator[None]:
-    url = (addresses.reviews if kind == "reviews" else addresses.inventory).url
-    timeout = aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(url, timeout=timeout) as session:
+async def _misbehaving(url: str, misbehaviour: Misbehaviour) -> AsyncIterator[None]:
+    async with _session(url) as session:
         try:
-            await _behave(session, mode)
+            await _behave(session, misbehaviour.mode, misbehaviour.share)
             yield
         finally:
-            await _behave(session, "ok")
+            await _behave(session, "ok", 1.0)
 
 
-async def _behave(session: aiohttp.ClientSession, mode: Mode) -> None:
+async def _behave(session: aiohttp.ClientSession, mode: str, share: float) -> None:
     try:
-        async with session.put("/behaviour", json={"mode": mode}) as response:
+        async with session.put("/behaviour", json={"mode": mode, "share": share}) as response:
             response.raise_for_status()
     except (aiohttp.ClientError, TimeoutError) as error:
         _say(f"a stand-in cannot be told to be {mode}: {error!r}")
@@ -87,30 +98,44 @@ async def _stopped(server: EmbeddedServer) -> AsyncIterator[None]:
         server.start()
 
 
-async def _calm(pace: Pace) -> None:
-    _say(f"over; calm for {pace.calm_seconds:g} s")
-    await asyncio.sleep(pace.calm_seconds)
+@asynccontextmanager
+async def _made(url: str, mistake: Mistake) -> AsyncIterator[None]:
+    async with _session(url) as session, asyncio.TaskGroup() as group:
+        visits = group.create_task(_visit_again_and_again(session, mistake))
+        try:
+            yield
+        finally:
+            visits.cancel()
 
 
-def _upstream_line(addresses: Addresses, kind: Kind, mode: Mode, pace: Pace, place: int) -> str:
-    product = _FIRST_UNPOPULAR_PRODUCT + place * 7919 % _UNPOPULAR_PRODUCTS
-    return (
-        f"{kind}: {mode} for {pace.fault_seconds:g} s → "
-        f"curl -s {addresses.api.url}/v1/product/{product}/enriched: sources.{kind} says "
-        f"unavailable/{_REASONS[mode]}, then circuit_open; {addresses.ops.url}/metrics: "
-        f'circuit_breaker_state{{dependency="{kind}",state="open"}} 1'
-    )
+async def _visit_again_and_again(session: aiohttp.ClientSession, mistake: Mistake) -> None:
+    while True:
+        with suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with session.get(mistake.path) as response:
+                await response.read()
+        await asyncio.sleep(mistake.pause_seconds)
 
 
-def _server_line(addresses: Addresses, server: EmbeddedServer, pace: Pace) -> str:
+def _session(url: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(url, timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS))
+
+
+def _url_of(addresses: Addresses, kind: Kind) -> str:
+    return (addresses.reviews if kind == "reviews" else addresses.inventory).url
+
+
+def _what_to_look_at(addresses: Addresses, fault: Fault, kind: Kind, place: int) -> str:
     api, ops = addresses.api.url, addresses.ops.url
-    what_to_look_at = {
-        "Valkey": "requests are answered as before, a little slower; "
-        f'{ops}/metrics: cache_requests_total{{result="error"}} rises',
-        "PostgreSQL": f"curl -s {api}/v1/product/1/enriched: sources.product says cached or stale; "
-        f"/v1/product/9999/enriched: 503; {ops}/readyz says what is missing",
-    }
-    return f"{server.name}: stopped for {pace.fault_seconds:g} s → {what_to_look_at[server.name]}"
+    match fault.cause:
+        case Misbehaviour() as misbehaviour:
+            product = _FIRST_UNPOPULAR_PRODUCT + place * 7919 % _UNPOPULAR_PRODUCTS
+            return (
+                f"{kind}: {misbehaviour.mode}; curl -s {api}/v1/product/{product}/enriched: "
+                f"sources.{kind} says {misbehaviour.says}; {ops}/metrics: "
+                f'circuit_breaker_state{{dependency="{kind}",state="open"}} 1'
+            )
+        case Outage(look=look) | Mistake(look=look):
+            return look.format(api=api, ops=ops)
 
 
 def _say(line: str) -> None:

@@ -10,12 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from service.demo.addresses import Address, AddressError, Addresses
+from service.demo.addresses import Address, AddressError, Addresses, WatchAddresses
 from service.demo.database import prepare_database
 from service.demo.embedded import (
     EmbeddedPostgres,
@@ -24,11 +24,13 @@ from service.demo.embedded import (
     ServerError,
     run_folder,
 )
-from service.demo.faults import Pace, cause_faults
+from service.demo.faults import Pace, Stage, cause_faults
 from service.demo.folders import FolderError
 from service.demo.guide import guide
 from service.demo.interrupts import InterruptedDemoError, Interrupts
+from service.demo.monitoring import Monitoring
 from service.demo.processes import end, kill, launch
+from service.demo.rehearsals import Fault
 from service.demo.traffic import send_traffic
 
 _START_SECONDS = 120.0
@@ -50,7 +52,7 @@ class DemoOptions:
 
     duration_seconds: float | None = None
     traffic: bool = True
-    faults: bool = False
+    faults: Sequence[Fault] = ()
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -61,10 +63,11 @@ def run_demo(options: DemoOptions) -> int:
     try:
         addresses = Addresses.from_environment(os.environ)
         addresses.check()
+        watch_addresses = WatchAddresses.beside(addresses, os.environ)
     except AddressError as error:
         print(error, file=sys.stderr)
         return 1
-    demo = _Demo(options, addresses)
+    demo = _Demo(options, addresses, watch_addresses)
     interrupts = Interrupts(demo.kill)
     with interrupts.handled():
         code = _run(demo, interrupts)
@@ -90,9 +93,12 @@ def _run(demo: "_Demo", interrupts: Interrupts) -> int:
 
 
 class _Demo:
-    def __init__(self, options: DemoOptions, addresses: Addresses) -> None:
+    def __init__(
+        self, options: DemoOptions, addresses: Addresses, watch_addresses: WatchAddresses
+    ) -> None:
         self._options = options
         self._addresses = addresses
+        self._monitoring = Monitoring(addresses.ops, watch_addresses)
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._servers: list[EmbeddedServer] = []
 
@@ -100,6 +106,7 @@ class _Demo:
         """Start everything, each part to be stopped by `parts`. Raises when one cannot start."""
         folder = parts.enter_context(run_folder())
         print(f"Stallscope demo; its files are in {folder}", flush=True)
+        self._monitoring.start(parts, folder)
         valkey, postgres = EmbeddedValkey(folder / "valkey"), EmbeddedPostgres(folder / "pg")
         self._servers = [valkey, postgres]
         for server in self._servers:
@@ -110,7 +117,9 @@ class _Demo:
         dsn = postgres.dsn_of(_DATABASE)
         self._start_upstreams(parts)
         self._start_service(parts, dsn, valkey.url)
-        print(f"\n{guide(self._addresses, dsn)}\n\n{self._farewell()}", flush=True)
+        self._monitoring.tell_who_ended()
+        print(f"\n{guide(self._addresses, dsn, self._monitoring)}\n")
+        print(self._farewell(), flush=True)
 
     async def serve(self) -> None:
         """Until the duration is over or a part ends by itself, which raises PartEndedError."""
@@ -122,8 +131,11 @@ class _Demo:
                 group.create_task(self._watch())
                 if self._options.traffic:
                     group.create_task(send_traffic(self._addresses.api.url))
-                if self._options.faults:
-                    group.create_task(cause_faults(self._addresses, self._servers, Pace()))
+                if faults := self._options.faults:
+                    stage = Stage(self._addresses, {each.name: each for each in self._servers})
+                    group.create_task(cause_faults(stage, faults, Pace.of(faults)))
+                if self._monitoring.receives_alerts:
+                    group.create_task(self._monitoring.receive_alerts())
         except TimeoutError:
             pass
         except ExceptionGroup as failures:
@@ -132,7 +144,9 @@ class _Demo:
 
     def kill(self) -> None:
         """Kill whatever runs."""
-        processes = [*self._children.values(), *(server.process for server in self._servers)]
+        watchers = self._monitoring.running.values()
+        servers = (server.process for server in self._servers)
+        processes = [*self._children.values(), *watchers, *servers]
         for process in processes:
             if process is not None:
                 kill(process)
@@ -162,7 +176,7 @@ class _Demo:
             "LOG_LEVEL": os.environ.get("LOG_LEVEL") or "warning",
         }
         with _step("Starting the service"):
-            self._start_child(parts, "the service", ["serve"], settings)
+            self._start_child(parts, "the service", ["serve", "--with-mistakes"], settings)
             self._await_answer(addresses.ops, "/readyz")
 
     def _start_child(
@@ -191,6 +205,7 @@ class _Demo:
     async def _watch(self) -> None:
         while True:
             self._check_children()
+            self._monitoring.tell_who_ended()
             await asyncio.sleep(_WATCH_SECONDS)
 
     def _farewell(self) -> str:

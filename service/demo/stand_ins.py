@@ -5,10 +5,8 @@ given: `{"mode": "hang"}` keeps the latency, `{"mode": "ok"}` makes a broken one
 """
 
 import asyncio
-import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from random import Random
 
 from aiohttp import web
@@ -20,12 +18,11 @@ from pydantic_core import from_json
 
 from middleware import Drops, configured_tracing
 from service.demo.answers import Kind
+from service.demo.hosting import end_signal, serving
 from service.demo.misbehaviour import MISBEHAVIOURS, Mode, behave
 from service.version import __version__
 
 DEFAULT_PORTS: dict[Kind, int] = {"reviews": 8101, "inventory": 8102}
-# For requests under way when the server ends; 0 would mean for ever.
-_PATIENCE_SECONDS = 0.1
 _HOUR_MS = 3_600_000
 
 
@@ -114,24 +111,14 @@ def stand_in_app(kind: Kind) -> web.Application:
     return app
 
 
-@asynccontextmanager
-async def serve_stand_in(kind: Kind, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+def serve_stand_in(
+    kind: Kind, host: str = "127.0.0.1", port: int = 0
+) -> AbstractAsyncContextManager[str]:
     """Serve on the running loop and yield the base URL; port 0 takes a free one.
 
     Leaving does not wait for requests that hang. Raises OSError when the port is taken.
     """
-    runner = web.AppRunner(
-        stand_in_app(kind),
-        handler_cancellation=True,
-        shutdown_timeout=_PATIENCE_SECONDS,
-        access_log=None,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port).start()
-        yield f"http://{host}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    return serving(stand_in_app(kind), host, port)
 
 
 def run_stand_in(kind: Kind, host: str, port: int) -> None:
@@ -143,9 +130,7 @@ def run_stand_in(kind: Kind, host: str, port: int) -> None:
 
 
 async def _serve_until_told(kind: Kind, host: str, port: int) -> None:
-    told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    told = end_signal()
     with configured_tracing(Drops(CollectorRegistry()), kind, __version__):
         async with serve_stand_in(kind, host, port):
             await told.wait()

@@ -7,6 +7,7 @@ from random import Random
 import aiohttp
 
 from service.demo.answers import LAST_PRODUCT_ID
+from service.demo.hosting import end_signal
 
 _TIMEOUT_SECONDS = 6.0
 _MOST_IN_FLIGHT = 20
@@ -44,6 +45,19 @@ async def send_traffic(api_url: str, requests_per_second: float = 5.0) -> None:
             request = group.create_task(ask)
             request.add_done_callback(lambda _: free.release())
             await asyncio.sleep(random.expovariate(requests_per_second))
+
+
+def run_traffic(api_url: str) -> None:
+    """Send traffic until SIGTERM or SIGINT, also while nobody answers."""
+    asyncio.run(_send_until_told(api_url))
+
+
+async def _send_until_told(api_url: str) -> None:
+    told = end_signal()
+    async with asyncio.TaskGroup() as group:
+        sending = group.create_task(send_traffic(api_url))
+        await told.wait()
+        sending.cancel()
 
 
 def popular_product(random: Random) -> int:

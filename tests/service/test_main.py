@@ -42,6 +42,7 @@ def _assert_one_message(stderr: str) -> None:
     assert "hunter2" not in stderr
 
 
+@pytest.mark.covers_processes
 @pytest.mark.parametrize("name", ["serve", "migrate"])
 def test_unusable_settings_end_it_with_2_and_one_message(name: str, tmp_path: Path) -> None:
     ended = run(name, folder=tmp_path, DATABASE_URL="mysql://admin:hunter2@127.0.0.1")
@@ -52,6 +53,7 @@ def test_unusable_settings_end_it_with_2_and_one_message(name: str, tmp_path: Pa
     _assert_one_message(ended.stderr)
 
 
+@pytest.mark.covers_processes
 @pytest.mark.parametrize("name", ["PORT", "OPS_PORT"])
 def test_a_taken_port_ends_it_with_1_and_the_way_to_choose_another(
     name: str, taken_port: int, nowhere: dict[str, str], tmp_path: Path
@@ -76,6 +78,7 @@ def test_a_host_that_is_not_ours_ends_it_with_1(
     _assert_one_message(ended.stderr)
 
 
+@pytest.mark.covers_processes
 def test_an_unreachable_database_ends_it_with_1_within_the_startup_timeout(
     nowhere: dict[str, str], tmp_path: Path
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_signal_while_waiting_for_the_database_ends_it_without_a_traceback(
     assert "Traceback" not in output.read_text()
 
 
+@pytest.mark.covers_processes
 def test_migrate_says_when_the_database_is_unreachable(
     nowhere: dict[str, str], tmp_path: Path
 ) -> None:
@@ -168,6 +172,7 @@ def test_migrate_says_when_the_database_is_unreachable(
     _assert_one_message(ended.stderr)
 
 
+@pytest.mark.covers_processes
 def test_migrate_says_when_there_is_nothing_to_do(database_url: str, tmp_path: Path) -> None:
     ended = run("migrate", folder=tmp_path, DATABASE_URL=database_url)
 

@@ -3,18 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
 
 from service.demo.addresses import Address, Addresses
 from service.demo.embedded import EmbeddedServer, EmbeddedValkey, short_temp_folder
-from service.demo.faults import Pace, cause_faults
+from service.demo.faults import Pace, Stage, cause_faults
 from service.demo.folders import free_port
-from service.demo.misbehaviour import MISBEHAVIOURS
+from service.demo.rehearsals import FAULTS, faults_of
 from service.demo.traffic import popular_product, send_traffic
 from tests.conftest import RunningStandIn
 
@@ -79,42 +81,71 @@ def test_some_products_are_asked_for_often_and_all_exist() -> None:
 async def test_faults_are_caused_in_turn_and_said_and_the_end_is_calm(
     reviews: RunningStandIn, inventory: RunningStandIn, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    servers = _Recorder("Valkey"), _Recorder("PostgreSQL")
-    addresses = _addresses(reviews, inventory)
+    servers = {name: _Recorder(name) for name in ("Valkey", "PostgreSQL")}
+    stage = Stage(_addresses(reviews, inventory), servers)
 
     with suppress(TimeoutError):
         async with asyncio.timeout(2):
-            await cause_faults(addresses, servers, Pace(0.01, 0.01))
+            await cause_faults(stage, FAULTS, Pace(0.01, 0.01))
 
     said = capsys.readouterr().out
-    assert all(f": {mode} for 0.01 s → curl" in said for mode in MISBEHAVIOURS)
+    for fault in FAULTS:
+        assert f"[faults] {fault.name}, for 0.01 s → " in said
+        assert f"; alert {fault.alert} {fault.when}" in said
     assert 'circuit_breaker_state{dependency="reviews",state="open"} 1' in said
-    assert all(f"{server.name}: stopped for 0.01 s" in said for server in servers)
-    assert all(server.orders[:2] == ["stop", "start"] for server in servers)
-    assert all(server.is_ready() for server in servers)
+    assert all(server.orders[:2] == ["stop", "start"] for server in servers.values())
+    assert all(server.is_ready() for server in servers.values())
     assert [stand_in.behave()["mode"] for stand_in in (reviews, inventory)] == ["ok", "ok"]
+    assert [stand_in.behave()["share"] for stand_in in (reviews, inventory)] == [1, 1]
 
 
 async def test_a_server_stopped_as_a_fault_is_started_when_the_demo_ends() -> None:
-    gone = Address("127.0.0.1", free_port(), "a stand-in", "")
     with short_temp_folder() as folder, EmbeddedValkey(folder / "valkey") as valkey:
+        stage = Stage(_nowhere(), {"Valkey": valkey})
         with suppress(TimeoutError):
             async with asyncio.timeout(1):
-                await cause_faults(Addresses(gone, gone, gone, gone), [valkey], Pace(0.02, 0))
+                await cause_faults(stage, faults_of("valkey-stopped"), Pace(0.02, 0))
 
         assert valkey.is_ready()
 
 
+async def test_a_mistake_is_made_again_and_again_as_long_as_the_fault_lasts() -> None:
+    made = asyncio.Semaphore(0)
+
+    async def fail(_: web.Request) -> web.Response:
+        made.release()
+        return web.Response(status=500)
+
+    async with _serving(fail, "/fault/fail") as url:
+        api = Address("127.0.0.1", urlsplit(url).port or 0, "the API", "PORT")
+        stage = Stage(replace(_nowhere(), api=api), {})
+        faults = asyncio.create_task(cause_faults(stage, faults_of("own-errors"), Pace(60, 0)))
+        async with asyncio.timeout(30):
+            await made.acquire()
+            await made.acquire()
+        faults.cancel()
+        await asyncio.wait([faults])
+
+    assert faults.cancelled()
+
+
+def _nowhere() -> Addresses:
+    gone = Address("127.0.0.1", free_port(), "gone", "")
+    return Addresses(gone, gone, gone, gone)
+
+
 def _addresses(reviews: RunningStandIn, inventory: RunningStandIn) -> Addresses:
     return Addresses.from_environment(
-        {"REVIEWS__URL": reviews.url, "INVENTORY__URL": inventory.url, "PORT": "8000"}
+        {"REVIEWS__URL": reviews.url, "INVENTORY__URL": inventory.url, "PORT": str(free_port())}
     )
 
 
 @asynccontextmanager
-async def _serving(handler: Any) -> AsyncIterator[str]:
+async def _serving(
+    handler: Any, path: str = "/v1/product/{product_id}/enriched"
+) -> AsyncIterator[str]:
     app = web.Application()
-    app.add_routes([web.get("/v1/product/{product_id}/enriched", handler)])
+    app.add_routes([web.get(path, handler)])
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     try:

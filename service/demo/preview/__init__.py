@@ -1,0 +1,1 @@
+"""The dashboards for people without Grafana: the generated JSON, drawn from live data."""
