@@ -6,6 +6,7 @@ from .record import Cause
 
 # A GIL wait wakes up every 5 ms to ask again (sys.setswitchinterval); a lock's does not.
 _POLLS_PER_SECOND = 50
+_SCARCELY = 0.1  # of a time: a thread with so little CPU in it had to wait for one
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Evidence:
     stopped: bool = False  # SIGSTOP, a debugger, a freezer: nothing of the process ran
     gil_wait: float = 0.0  # the longest time in which the watchdog waited for the GIL
     gil_owner: str | None = None  # "loop", "other": as seen from outside
+    gil_owner_ready: bool = False  # it waited for nothing but a CPU, whenever it was looked at
     gil_polls_per_second: float = 0.0  # of the loop's thread: its voluntary context switches
     idle: bool = False  # whoever looked saw the loop wait for events
     longest_callback: float | None = None  # at least; None: nobody could tell callbacks apart
@@ -51,11 +53,16 @@ def _from_outside(evidence: Evidence) -> Cause | None:
         return Cause.CGROUP_THROTTLED
     if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:
         return Cause.CPU_STARVED
-    if evidence.seconds - evidence.run_queue - _not_its_own_wait(evidence) < limit:
+    waited_itself = evidence.seconds - evidence.run_queue - _not_its_own_wait(evidence)
+    if waited_itself < limit or _for_a_starved_gil(evidence):
         return Cause.CPU_STARVED
-    if evidence.own < limit:
-        return Cause.CGROUP_THROTTLED
-    return None
+    return Cause.CGROUP_THROTTLED if evidence.own < limit else None
+
+
+def _for_a_starved_gil(evidence: Evidence) -> bool:
+    """Whether it waited for another thread that kept the GIL for want of a CPU."""
+    is_ready = evidence.gil_owner == "other" and evidence.gil_owner_ready
+    return is_ready and evidence.on_cpu + evidence.other_cpu < _SCARCELY * evidence.own
 
 
 def _not_its_own_wait(evidence: Evidence) -> float:

@@ -108,6 +108,7 @@ class Judge:
             gil_wait=gil_wait,
             # What one thread had for the moment of a look is no reason to blame it.
             gil_owner=owners.most_common(1)[0][0] if owners and gil_wait >= seconds / 2 else None,
+            gil_owner_ready=all(each.owner_is_ready for each in incident.findings if each.threads),
             gil_polls_per_second=_polls_per_second(incident, now),
             idle=_was_idle(incident) and gil_wait < seconds / 2,
             longest_callback=incident.longest.ns / 1e9 if incident.turns else None,

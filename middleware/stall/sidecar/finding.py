@@ -12,12 +12,16 @@ Function = tuple[str, str]  # file and qualified name
 
 @dataclass(frozen=True, slots=True)
 class SeenThread:
-    """A thread of the watched process. `native_id` is what the system calls it."""
+    """A thread of the watched process. `native_id` is what the system calls it.
+
+    `ready`: it is on a CPU, or would be if there was one for it.
+    """
 
     name: str
     native_id: int
     owns_gil: bool
     stack: Stack
+    ready: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,11 @@ class Finding:
     def owner_name(self) -> str | None:
         """The name of the thread that owns the GIL."""
         return self._owner.name if self._owner else None
+
+    @property
+    def owner_is_ready(self) -> bool:
+        """Whether the thread that owns the GIL waits for nothing but a CPU."""
+        return self._owner is not None and self._owner.ready
 
     @property
     def owner_stack(self) -> Stack:

@@ -61,7 +61,13 @@ class Spyglass:
             for each in reversed(frames[:_MOST_FRAMES])
         )
         native_id = int(str(seen["os_thread_id"]))
-        return SeenThread(str(seen["thread_name"] or ""), native_id, bool(seen["owns_gil"]), stack)
+        return SeenThread(
+            str(seen["thread_name"] or ""),
+            native_id,
+            bool(seen["owns_gil"]),
+            stack,
+            bool(seen["active"]),
+        )
 
     def _dump(self) -> str:
         reading, writing = os.pipe()

@@ -95,6 +95,7 @@ def _evidence(
         other_cpu=last.other_cpu_ns / 1e9,
         stopped=last.stopped,
         gil_owner=next((owner for owner, _ in owners.most_common(1)), None),
+        gil_owner_ready=all(each.owner_is_ready for each in findings if each.threads),
         idle=idle and not any(guilty_frame(stack, ground.territory) for stack in stacks),
         samples=len(stacks),
         over=False,

@@ -1,6 +1,7 @@
 """What is nobody's fault blames nobody, and whoever is blamed was seen."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,8 @@ patient = settings(deadline=None, max_examples=60)  # the machine has other work
 THRESHOLD = 0.1
 # One watched stall of the loop's own: three times the threshold, and its thread slept.
 STALL = Evidence(seconds=0.3, threshold_seconds=THRESHOLD, samples=20)
+
+KEPT: dict[str, Any] = {"gil_owner": "other", "gil_wait": 0.28}
 
 NOBODYS = {Cause.CPU_STARVED, Cause.CGROUP_THROTTLED}
 HOLD_THE_GIL = {Cause.CPU_GIL_HELD, Cause.GIL_HELD_OFF_CPU}
@@ -170,6 +173,10 @@ def test_each_cause_has_its_evidence(evidence: Evidence, cause: Cause) -> None:
         (replace(STALL, seconds=0.6, run_queue=0.3), Cause.BLOCKING_CALL),
         (replace(STALL, seconds=0.6, on_cpu=0.04, run_queue=0.56), Cause.CPU_STARVED),
         (replace(STALL, seconds=0.6, run_queue=0.27, throttled=0.3), Cause.CGROUP_THROTTLED),
+        # Another thread has the GIL and no CPU; it computes; it sleeps.
+        (replace(STALL, **KEPT, gil_owner_ready=True), Cause.CPU_STARVED),
+        (replace(STALL, **KEPT, gil_owner_ready=True, other_cpu=0.2), Cause.GIL_WAIT_OTHER_THREAD),
+        (replace(STALL, **KEPT), Cause.GIL_WAIT_OTHER_THREAD),
     ],
 )
 def test_a_stall_on_a_busy_host_is_judged_by_what_the_host_did_not_take(

@@ -107,6 +107,7 @@ def test_what_the_loop_has_been_like_is_written_down_every_second(loop: str) -> 
     assert moment.longest_delay_seconds >= 0
 
 
+@pytest.mark.no_cover
 @on_every_loop
 def test_fifty_starts_and_stops_leave_nothing_behind(loop: str) -> None:
     async def start_and_stop(times: int) -> None:

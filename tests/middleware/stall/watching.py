@@ -85,13 +85,26 @@ def stalled_by(kind: str, block: Callable[[], object], settings: StallSettings =
     return stall
 
 
-def seen_as(cause: Cause, kind: str, block: Callable[[], object]) -> Stall:
-    """The stall that `block` makes; a host that lets nobody run may need it more than once."""
+def seen_as(
+    cause: Cause,
+    kind: str,
+    block: Callable[[], object],
+    guilty: Callable[..., object] | None = None,
+) -> Stall:
+    """The stall that `block` makes, and that `guilty` is blamed for, if it is given.
+
+    A host that lets nobody run may need it more than once. Until then another cause may be found,
+    and nobody who could be blamed; but for this cause nobody else ever is.
+    """
+    wanted = f"{guilty.__module__}:{guilty.__qualname__}" if guilty is not None else None
     for _ in range(5):
         stall = stalled_by(kind, block)
+        name = stall.culprit.name if stall.culprit is not None else None
         if stall.cause is cause:
-            return stall
-    raise AssertionError(f"{stall.cause} and not {cause}: {stall}")
+            assert name in (None, wanted), stall
+            if name == wanted:
+                return stall
+    raise AssertionError(f"{stall.cause} of {name} and not {cause} of {wanted}: {stall}")
 
 
 def spin(cpu_seconds: float) -> None:

@@ -91,6 +91,14 @@ def test_who_waits_with_the_gil_held_is_named_with_the_system_call() -> None:
     assert stall.system_call == "read"
 
 
+def test_another_thread_that_gets_no_cpu_for_what_it_does_with_the_gil_is_not_blamed() -> None:
+    starved = SeenThread("miner", OTHER, True, (MINE,), ready=True)
+
+    stall = judged(finding(loop_thread(owns_gil=False), starved, other_cpu_ns=NS // 100))
+
+    assert (stall.cause, stall.culprit) == (Cause.CPU_STARVED, None)
+
+
 def test_the_loops_own_code_is_not_blamed_for_another_threads() -> None:
     other = SeenThread("miner", OTHER, True, (MINE,))
     stall = judged(finding(loop_thread(owns_gil=False), other, other_cpu_ns=NS))
