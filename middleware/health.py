@@ -43,6 +43,11 @@ class Health:
             self.beat_at = time.monotonic()
             await asyncio.sleep(_BEAT_SECONDS)
 
+    @property
+    def silent_seconds(self) -> float:
+        """Since the event loop was last known to be alive; 0 while there is none."""
+        return time.monotonic() - self.beat_at if self.loop else 0.0
+
     def serve(self) -> None:
         """All is open: from here on the checks say whether the process is ready."""
         self.phase = Phase.SERVING

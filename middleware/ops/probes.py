@@ -10,6 +10,8 @@ from .answers import Answer, json_answer
 
 # A liveness probe restarts the process and with it the evidence: it has to be patient.
 ALIVE_WITHIN_SECONDS = 30.0
+# A load balancer has better replicas to ask meanwhile. The loop beats every half a second.
+READY_WITHIN_SECONDS = 1.0
 CHECK_SECONDS = 2.0
 
 Results = dict[str, dict[str, Any]]
@@ -24,13 +26,13 @@ class Probes:
 
     async def livez(self, scope: Scope) -> Answer:
         """200 while the event loop is alive, and before there is one."""
-        silent = time.monotonic() - self._health.beat_at
-        alive = self._health.loop is None or silent < ALIVE_WITHIN_SECONDS
+        silent = self._health.silent_seconds
+        alive = silent < ALIVE_WITHIN_SECONDS
         body = {"status": "alive" if alive else "blocked", "loop_silent_seconds": round(silent, 3)}
         return json_answer(body, 200 if alive else 503)
 
     async def readyz(self, scope: Scope) -> Answer:
-        """200 while the app serves and all its checks pass."""
+        """200 while the app serves, its event loop runs and all its checks pass."""
         results = await self._results()
         phase = self._health.phase
         ready = phase is Phase.SERVING and all(each["ok"] for each in results.values())
@@ -41,9 +43,16 @@ class Probes:
         loop = self._health.loop
         if loop is None or self._health.phase is not Phase.SERVING:
             return {}
+        if (silent := self._health.silent_seconds) > READY_WITHIN_SECONDS:
+            return {"event_loop": _blocked(silent)}  # at once: no check could run
         if self._checking is None or self._checking.done():  # who asks meanwhile shares this run
             self._checking = asyncio.create_task(_run_checks(dict(self._health.checks), loop))
         return await asyncio.shield(self._checking)
+
+
+def _blocked(seconds: float) -> dict[str, Any]:
+    reason = f"it has not run for {seconds:.1f} s"
+    return {"ok": False, "latency_ms": round(seconds * 1e3, 3), "reason": reason}
 
 
 async def _run_checks(checks: dict[str, Check], loop: asyncio.AbstractEventLoop) -> Results:

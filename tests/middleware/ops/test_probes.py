@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from middleware.health import Health, NotReadyError
-from middleware.ops.probes import ALIVE_WITHIN_SECONDS
+from middleware.health import Check, Health, NotReadyError
+from middleware.ops.probes import ALIVE_WITHIN_SECONDS, READY_WITHIN_SECONDS
 
 from .asking import PATIENCE_SECONDS, Answer, ask, ops_port, serving
 
@@ -139,6 +139,24 @@ async def test_all_pages_answer_while_the_event_loop_is_blocked(beating: Health)
     assert (answers["/livez"].status, answers["/inflight"].status) == (200, 200)
     assert answers["/readyz"].status == 503
     assert answers["/readyz"].json()["checks"]["database"]["reason"].startswith("no answer")
+
+
+@pytest.mark.parametrize("checks", [{}, {"database": passes}], ids=["no checks", "a check"])
+async def test_while_the_loop_is_blocked_it_is_not_ready_and_says_so_at_once(
+    checks: dict[str, Check],
+) -> None:
+    health = serving(checks)
+    health.beat_at = time.monotonic() - READY_WITHIN_SECONDS - 1
+
+    with ops_port(health) as port:
+        # From here, and not from another thread: this loop does not run meanwhile.
+        ready, alive = Answer(port, "/readyz"), Answer(port, "/livez")
+
+    assert (ready.status, alive.status) == (503, 200)
+    (name, result), *others = ready.json()["checks"].items()
+    assert (name, others) == ("event_loop", [])
+    assert not result["ok"]
+    assert result["reason"].startswith("it has not run for ")
 
 
 async def test_a_loop_that_was_blocked_is_ready_again_afterwards(beating: Health) -> None:
