@@ -27,7 +27,6 @@ class Case:
     labels: Mapping[str, str]
     severity: str
     interval: str = "1m"
-    recorded_windows: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "-".join((self.alert, *filter(None, map(self.labels.get, ("slo", "window")))))
@@ -99,9 +98,6 @@ def _burn(indicator: Indicator, burn: BurnRate, name: str, route: str, seconds: 
         labels=labels if name == "all" else {**labels, "http_route": route},
         severity=burn.severity,
         interval=f"{interval}s",
-        recorded_windows=tuple(
-            f"{what}{window}" for what in ("increase", "rate") for window in (burn.long, burn.short)
-        ),
     )
 
 

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,72 +13,64 @@ PROMTOOL = shutil.which("promtool")
 MISSING = "MISSING: Debian's package `prometheus` (apt-get install prometheus)"
 
 Labels = Mapping[str, str]
+Rule = Mapping[str, Any]
+Rules = Mapping[str, Any]
 
-
-@dataclass(frozen=True, slots=True)
-class Alerts:
-    """The alerts of one name that are expected at one time."""
-
-    name: str
-    at: str
-    fires: Sequence[Labels] = ()
-
-    def expectation(self) -> dict[str, object]:
-        """As promtool reads it."""
-        expected = [{"exp_labels": dict(labels)} for labels in self.fires]
-        return {"alertname": self.name, "eval_time": self.at, "exp_alerts": expected}
+# Fires nowhere: promtool says what it got instead.
+_NOBODYS = [{"exp_labels": {"fires": "nowhere"}}]
 
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """What promtool got."""
+    """An alert."""
 
     labels: Labels
     annotations: Labels
 
 
-def outcome(
+def fired(
     folder: Path,
-    rules: Mapping[str, Any],
+    rules: Rules,
     series: Mapping[str, str],
-    expected: Sequence[Alerts],
+    alert: str,
+    times: Sequence[str],
     interval: str = "1m",
-) -> tuple[bool, str]:
-    """Whether `expected` is what comes of `series`, by `rules`; and what promtool says of it."""
-    asked = {"alert_rule_test": [each.expectation() for each in expected]}
-    return _run(folder, rules, series, asked, interval)
+) -> list[list[Fired]]:
+    """The alerts of that name at each of these times, one after the other."""
+    asked = [{"alertname": alert, "eval_time": at, "exp_alerts": _NOBODYS} for at in times]
+    said = _run(folder, rules, series, {"alert_rule_test": asked}, interval)
+    answers = [answer.partition("got:[")[2] for answer in said.split("alertname:")[1:]]
+    assert len(answers) == len(times), said
+    return [_alerts(answer) for answer in answers]
 
 
 def recorded(
-    folder: Path, rules: Mapping[str, Any], series: Mapping[str, str], expression: str, at: str
+    folder: Path, rules: Rules, series: Mapping[str, str], expression: str, at: str
 ) -> float:
     """What the one series of an expression says, in the end: again what promtool got instead."""
     asked = {"promql_expr_test": [{"expr": expression, "eval_time": at}]}
-    _, said = _run(folder, rules, series, asked, "1m")
+    said = _run(folder, rules, series, asked, "1m")
     (value,) = re.findall(r"got:\s*\[?\s*\{.*\} (\S+?)[,\"\]\s]", said) or [said]
     return float(value)
 
 
-def fired(
-    folder: Path,
-    rules: Mapping[str, Any],
-    series: Mapping[str, str],
-    asked: Alerts,
-    interval: str = "1m",
-) -> list[Fired]:
-    """All alerts of that name, with their words: what promtool got instead of nothing."""
-    _, said = outcome(folder, rules, series, [Alerts(asked.name, asked.at)], interval)
-    found = re.findall(r"Labels:\{(.*)\}\s+Annotations:\{(.*)\}", said)
+def narrowed(rules: Rules, is_wanted: Callable[[Rule], bool], asked: str = "") -> Rules:
+    """The alerting rules that are wanted, and what has to be recorded for them and for `asked`."""
+    groups: list[Rules] = []
+    for group in reversed(rules["groups"]):
+        chosen: list[Rule] = []
+        for rule in reversed(group["rules"]):
+            if rule["record"] in asked if "record" in rule else is_wanted(rule):
+                asked += rule["expr"]
+                chosen.insert(0, rule)
+        if chosen:
+            groups.insert(0, {**group, "rules": chosen})
+    return {"groups": groups}
+
+
+def _alerts(answer: str) -> list[Fired]:
+    found = re.findall(r"Labels:\{(.*)\}\s+Annotations:\{(.*)\}", answer)
     return [Fired(_labels(labels), _labels(annotations)) for labels, annotations in found]
-
-
-def wordless(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """The same rules without annotations, which promtool would want word for word."""
-    copy: dict[str, Any] = json.loads(json.dumps(rules))
-    for group in copy["groups"]:
-        for rule in group["rules"]:
-            rule.pop("annotations", None)
-    return copy
 
 
 def _labels(text: str) -> Labels:
@@ -88,11 +80,12 @@ def _labels(text: str) -> Labels:
 
 def _run(
     folder: Path,
-    rules: Mapping[str, Any],
+    rules: Rules,
     series: Mapping[str, str],
     asked: Mapping[str, object],
     interval: str,
-) -> tuple[bool, str]:
+) -> str:
+    """All that promtool says."""
     (folder / "rules.yaml").write_text(json.dumps(rules))  # JSON is YAML
     described = [{"series": each, "values": values} for each, values in series.items()]
     test = {
@@ -109,4 +102,4 @@ def _run(
         text=True,
         check=False,
     )
-    return done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr

@@ -1,260 +1,111 @@
-"""From a fault to the notification and back: the real service, Prometheus and Alertmanager.
+"""From a fault of the demo to the notification and back, and nothing else pages meanwhile.
 
-The rules and routes are those that are committed, every duration in them 60 times shorter, at
-scrapes of one second. It takes minutes: only with ALERT_TEST=all.
+Faults that do not disturb each other are caused at once.
 """
 
-import os
-import re
-import shlex
 import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
-from itertools import count
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dashboards.alertmanager import WEBHOOK_URL, alertmanager
-from dashboards.alerts import rules
-from service.demo.misbehaviour import MISBEHAVIOURS
-from tests.conftest import RunningStandIn
-from tests.dashboards.alerting import (
-    ALERTMANAGER,
-    MISSING,
-    Alert,
-    Webhook,
-    hurried,
-    listening,
-    running_alertmanager,
-)
-from tests.dashboards.live import (
-    PROMETHEUS,
-    Prometheus,
-    running_faulty_service,
-    running_prometheus,
-    visit,
-)
-from tests.dashboards.runbooks import Block, blocks, commands
-from tests.integration.conftest import World, world
+from dashboards.alerts import ALERTS
+from service.demo.answers import Kind
+from service.demo.rehearsals import FAULTS, Fault, Misbehaviour, Mistake, Outage
+from service.predictions.domain import SENTIMENT
+from tests.dashboards.alerting import Alert
+from tests.dashboards.live import NOT_HERE, still_silent
+from tests.dashboards.runbooks import REHEARSED_BY
+from tests.dashboards.scene import NEEDS_THE_SCENE, Scene
+from tests.dashboards.visitors import visiting, visiting_again_and_again
+from tests.integration.predicting import texts_question
 from tests.integration.running import RunningService, until
+from tests.integration.wire import request
 
-__all__ = ["world"]
+pytestmark = NEEDS_THE_SCENE
 
-pytestmark = [
-    pytest.mark.no_cover,
-    pytest.mark.timeout(300),
-    pytest.mark.xdist_group("alerts"),
-    pytest.mark.skipif(not (PROMETHEUS and ALERTMANAGER), reason=MISSING),
-    pytest.mark.skipif(
-        os.environ.get("ALERT_TEST") != "all",
-        reason="alerts from fault to webhook are NOT TESTED: ALERT_TEST=all does, in six minutes",
-    ),
-]
-
-FACTOR = 60
-# What the host may be to blame for, when it gives the service no processor.
+# A single stall, of a culprit that nobody has seen before: a counter that is born at 1 never rose.
+FIRST_STALL = Fault(
+    "loop-stalled-once",
+    Mistake("/fault/block?seconds=0.2", pause_seconds=600, look="{ops}/stalls"),
+    *("EventLoopStalled", "at once"),
+)
+BY_NAME = {fault.name: fault for fault in (FIRST_STALL, *FAULTS)}
+PAGES = {alert.name for alert in ALERTS if alert.severity == "page"}
+# Upstreams are two: of a round's faults that are theirs, each has one.
+ROUNDS = (
+    ("upstream-flaky", "valkey-stopped", "loop-stalled-once", "own-errors"),
+    ("upstream-error", "upstream-hang", "loop-stalling"),
+    ("upstream-reset", "upstream-drip"),
+    ("upstream-garbage", "upstream-endless"),
+    ("upstream-wrong-type", "upstream-too-many-requests"),
+    ("loop-blocked", "postgres-stopped"),
+)
+# Who waits for a loop waits too long; and a host that gives the service no processor makes it late.
 ABOUT_TIME = {"EventLoopBlocked", "EventLoopStalledShare", "LatencyBudgetBurn"}
 HOST_CAUSES = ("cpu_starved", "cgroup_throttled")
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Everything that runs."""
+class Expected:
+    """An alert that has to come, and to go."""
 
-    world: World
-    service: RunningService
-    prometheus: Prometheus
-    webhook: Webhook
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What breaks, and who has to say so; `also` may page when this is a long time."""
-
-    name: str
-    breaks: Callable[[Scene], None]
     alert: str
-    labels: dict[str, str]
-    receiver: str = "tickets"
-    mends: Callable[[Scene], None] = lambda scene: scene.world.mend()
-    also: frozenset[str] = field(default=frozenset())
+    labels: tuple[tuple[str, str], ...] = ()
 
-    def __str__(self) -> str:
-        return f"{self.name} → {self.alert}"
+    @classmethod
+    def of(cls, fault: Fault, kind: Kind | None) -> "Iterator[Expected]":
+        """What tells of a fault: its alert, and those whose runbooks say that it rehearses them."""
+        labels = {
+            "AvailabilityBudgetBurn": ("window", "1h"),
+            "CircuitOpen": ("dependency", str(kind)),
+            "DatabaseErrors": ("db_system_name", "redis"),
+            "ProductsDegraded": ("source", str(kind)),
+        }
+        for alert in {fault.alert, *REHEARSED_BY.get(fault.name, ())}:
+            yield cls(alert, (labels[alert],) if alert in labels else ())
 
-    def is_told_by(self, alert: Alert) -> bool:
-        """Whether it is this alert."""
-        labels: dict[str, str] = alert["labels"]
-        return {"alertname": self.alert, **self.labels}.items() <= labels.items()
+    @property
+    def receiver(self) -> str:
+        """Who is told."""
+        return "pages" if self.alert in PAGES else "tickets"
 
-
-def _stand_in(scene: Scene, kind: str) -> RunningStandIn:
-    return scene.world.reviews if kind == "reviews" else scene.world.inventory
-
-
-def _misbehaves(kind: str, mode: str, scene: Scene) -> None:
-    _stand_in(scene, kind).behave(mode=mode)
-
-
-def _blocks(seconds: float, scene: Scene) -> None:
-    visit(f"{scene.service.url}/fault/block?seconds={seconds}")
-
-
-def _fails_half_of_the_time(scene: Scene) -> None:
-    scene.world.inventory.behave(mode="error", share=0.5)
-
-
-def _upstream_faults() -> Iterator[Fault]:
-    for number, mode in enumerate(MISBEHAVIOURS):
-        kind = ("reviews", "inventory")[number % 2]
-        labels = {"dependency": kind}
-        yield Fault(f"{kind}: {mode}", partial(_misbehaves, kind, mode), "CircuitOpen", labels)
-    yield Fault(
-        "reviews: wrong_type",
-        partial(_misbehaves, "reviews", "wrong_type"),
-        "ProductsDegraded",
-        {"source": "reviews"},
-    )
-    yield Fault(
-        "inventory: every second call fails",  # of a circuit that is open there are too few calls
-        _fails_half_of_the_time,
-        "UpstreamErrors",
-        {"job": "stallscope"},
-    )
-
-
-def _nothing(scene: Scene) -> None:
-    """It is over by itself."""
-
-
-def _blocks_again_and_again(scene: Scene) -> None:
-    for _ in range(10):
-        _blocks(0.5, scene)
-        time.sleep(0.5)
-
-
-FAULTS = (
-    Fault(
-        "a line that has never blocked before",
-        partial(_blocks, 0.3),
-        *("EventLoopStalled", {"severity": "ticket"}),
-        mends=_nothing,
-        also=frozenset({"EventLoopStalledShare"}),
-    ),
-    Fault(
-        "a line that blocks",
-        partial(_blocks, 3.0),
-        *("EventLoopBlocked", {"severity": "page"}, "pages"),
-        mends=_nothing,
-    ),
-    Fault(
-        "PostgreSQL is stopped",
-        lambda scene: scene.world.postgres.stop(),
-        *("AvailabilityBudgetBurn", {"window": "1h"}, "pages"),
-    ),
-    *_upstream_faults(),
-    Fault(
-        "Valkey is stopped",
-        lambda scene: scene.world.valkey.stop(),
-        *("DatabaseErrors", {"db_system_name": "redis"}),
-    ),
-    Fault(
-        "a line that blocks again and again",
-        _blocks_again_and_again,
-        *("EventLoopStalledShare", {"severity": "page"}, "pages"),
-        mends=_nothing,
-        also=frozenset({"LatencyBudgetBurn"}),
-    ),
-    Fault(
-        "the process is suspended",
-        lambda scene: scene.service.process.send_signal(signal.SIGSTOP),
-        *("TargetDown", {"severity": "page"}, "pages"),
-        mends=lambda scene: scene.service.process.send_signal(signal.SIGCONT),
-        also=frozenset({"EventLoopBlocked", "EventLoopStalledShare", "MetricsAbsent"}),
-    ),
-)
-
-
-class Shoppers(threading.Thread):
-    """One after the other, each for a product that no cache has."""
-
-    def __init__(self, url: str) -> None:
-        super().__init__(daemon=True)
-        self._url = url
-        self._leave = threading.Event()
-
-    def run(self) -> None:
-        """Until told to leave."""
-        for product in count(1):
-            if self._leave.wait(0.04):
-                return
-            visit(f"{self._url}/v1/product/{product % 9000 + 1}/enriched")
-
-    def leave(self) -> None:
-        """And wait until they have."""
-        self._leave.set()
-        self.join()
-
-
-@pytest.fixture(scope="module")
-def scene(world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    """The service, its visitors, those who watch it, and one whom they tell."""
-    folder = tmp_path_factory.mktemp("acceptance")
-    with ExitStack() as running:
-        service = running.enter_context(running_faulty_service(folder, **world.settings))
-        webhook = running.enter_context(listening())
-        routes = hurried(alertmanager(), FACTOR).replace(WEBHOOK_URL, webhook.url)
-        told = running.enter_context(running_alertmanager(folder, routes))
-        targets = {"stallscope": f"127.0.0.1:{service.ops_port}"}
-        prometheus = running.enter_context(
-            running_prometheus(folder, targets, hurried(rules(), FACTOR), urlsplit(told.url).netloc)
-        )
-        shoppers = Shoppers(service.url)
-        shoppers.start()
-        running.callback(shoppers.leave)
-        stalls = partial(prometheus.ask, "query", query="asyncio_eventloop_stalls_total")
-        until(lambda: bool(stalls()["result"]), "Prometheus has seen how things are")
-        yield Scene(world, service, prometheus, webhook)
+    def fits(self, labels: dict[str, str]) -> bool:
+        """Whether these are its labels."""
+        return {"alertname": self.alert, **dict(self.labels)}.items() <= labels.items()
 
 
 def test_the_watchdog_is_heard_by_whoever_waits_for_it(scene: Scene) -> None:
     until(lambda: bool(scene.webhook.told("watchdog", "firing")), "the watchdog")
 
-    assert {each["labels"]["alertname"] for each in scene.webhook.told("watchdog", "firing")} == {
-        "Watchdog"
-    }
+    assert _names(scene.webhook.told("watchdog", "firing")) == {"Watchdog"}
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_a_fault_is_told_and_so_is_its_end_and_nothing_else_pages(
-    scene: Scene, fault: Fault
+def test_every_fault_has_its_round() -> None:
+    assert sorted(name for names in ROUNDS for name in names) == sorted(BY_NAME)
+
+
+@pytest.mark.parametrize("names", ROUNDS, ids="+".join)
+def test_faults_are_told_of_and_so_is_their_end_and_nothing_else_pages(
+    scene: Scene, names: tuple[str, ...]
 ) -> None:
-    until(lambda: _is_calm(scene, fault), "nothing pages, and this alert is silent")
-    told, paged = (len(scene.webhook.told(each, "firing")) for each in (fault.receiver, "pages"))
-    ended = len(scene.webhook.told(fault.receiver, "resolved"))
+    faults = tuple(_dealt([BY_NAME[name] for name in names]))
+    expected = [each for fault, kind in faults for each in Expected.of(fault, kind)]
 
-    fault.breaks(scene)
-    try:
-        until(
-            lambda: any(map(fault.is_told_by, scene.webhook.told(fault.receiver, "firing")[told:])),
-            f"{fault.receiver} are told of {fault.alert}",
-        )
-    finally:
-        fault.mends(scene)
-    until(
-        lambda: any(map(fault.is_told_by, scene.webhook.told(fault.receiver, "resolved")[ended:])),
-        f"{fault.receiver} are told that {fault.alert} is over",
-    )
+    pages = _pages_of(scene, expected, _broken(scene, faults))
 
-    pages = {each["labels"]["alertname"] for each in scene.webhook.told("pages", "firing")[paged:]}
-    assert pages - {fault.alert} - fault.also - _host_is_to_blame_for(scene) == set()
+    waiting = ABOUT_TIME if any(name.startswith("loop") for name in names) else set()
+    assert pages <= {each.alert for each in expected} | waiting | _host_is_to_blame_for(scene)
+
+
+def test_a_process_that_is_suspended_is_told_of(scene: Scene) -> None:
+    pages = _pages_of(scene, [Expected("TargetDown")], _suspended(scene))
+
+    assert pages <= {"TargetDown", "MetricsAbsent"} | ABOUT_TIME
 
 
 def test_an_alert_links_to_its_board_with_everything_chosen(scene: Scene) -> None:
@@ -267,56 +118,108 @@ def test_an_alert_links_to_its_board_with_everything_chosen(scene: Scene) -> Non
             assert chosen["var-instance"] == [f"127.0.0.1:{scene.service.ops_port}"]
 
 
-@pytest.mark.parametrize("query", list(blocks("promql")), ids=str)
-def test_prometheus_answers_a_runbooks_query(scene: Scene, query: Block) -> None:
-    answer = scene.prometheus.ask("query", query=query.text)
+def test_every_panel_has_something_to_show_of_what_was_wrong(scene: Scene) -> None:
+    """After the faults, and two that no alert is about."""
+    _hang_up(scene.service)
+    _rush(scene.service)
 
-    assert answer["resultType"] == "vector"
-
-
-READ_ONLY = [
-    command
-    for command in commands()
-    if re.fullmatch(r"(curl -s http|stallscope stalls http)\S+( --follow)?", command.text)
-]
+    with visiting(scene.service.url):
+        assert still_silent(scene.prometheus, NOT_HERE) == []
 
 
-@pytest.mark.parametrize("command", READ_ONLY, ids=str)
-def test_a_runbooks_command_answers(scene: Scene, command: Block) -> None:
-    program, *arguments = shlex.split(_moved(command.text, scene))
-    if program == "stallscope":
-        arguments = ["-m", "service", *arguments]
-        program = sys.executable
-
-    done = subprocess.run([program, *arguments], capture_output=True, check=False, timeout=60)
-
-    assert done.returncode == 0, done.stderr
-    assert done.stdout
-
-
-def _moved(text: str, scene: Scene) -> str:
-    """The demo's ports are elsewhere here."""
-    places = {
-        "http://127.0.0.1:8000": scene.service.url,
-        "http://127.0.0.1:9464": f"http://127.0.0.1:{scene.service.ops_port}",
-        "http://127.0.0.1:8101": scene.world.reviews.url,
-        "http://127.0.0.1:8102": scene.world.inventory.url,
+def _pages_of(
+    scene: Scene, expected: Sequence[Expected], broken: AbstractContextManager[None]
+) -> set[str]:
+    """See the expected alerts come and go; gives the names of the pages that came meanwhile."""
+    until(lambda: not any(map(_is_active(scene), expected)), f"nothing is told of {expected}")
+    before = _names_active(scene)
+    told = {
+        (receiver, status): len(scene.webhook.told(receiver, status))
+        for receiver in ("pages", "tickets")
+        for status in ("firing", "resolved")
     }
-    for demo, here in places.items():
-        text = text.replace(demo, here)
-    return text
+
+    def heard(status: str) -> set[Expected]:
+        return {
+            each
+            for each in expected
+            for alert in scene.webhook.told(each.receiver, status)[told[each.receiver, status] :]
+            if each.fits(alert["labels"])
+        }
+
+    with broken:
+        until(lambda: heard("firing") == set(expected), f"told of {expected}")
+    until(lambda: heard("resolved") == set(expected), f"told of the end of {expected}")
+    return _names(scene.webhook.told("pages", "firing")[told["pages", "firing"] :]) - before
 
 
-def _is_calm(scene: Scene, fault: Fault) -> bool:
-    coming = scene.prometheus.ask("query", query="ALERTS")["result"]
-    return not any(
-        each["metric"]["severity"] == "page" or each["metric"]["alertname"] == fault.alert
-        for each in coming
-    )
+def _is_active(scene: Scene) -> Callable[[Expected], bool]:
+    active = [each["metric"] for each in scene.prometheus.ask("query", query="ALERTS")["result"]]
+    return lambda expected: any(map(expected.fits, active))
+
+
+def _names_active(scene: Scene) -> set[str]:
+    active = scene.prometheus.ask("query", query="ALERTS")["result"]
+    return {each["metric"]["alertname"] for each in active}
+
+
+def _names(alerts: Sequence[Alert]) -> set[str]:
+    return {each["labels"]["alertname"] for each in alerts}
+
+
+def _dealt(faults: Sequence[Fault]) -> Iterator[tuple[Fault, Kind | None]]:
+    upstreams: Iterator[Kind] = iter(("reviews", "inventory"))
+    for fault in faults:
+        yield fault, next(upstreams) if isinstance(fault.cause, Misbehaviour) else None
+
+
+@contextmanager
+def _broken(scene: Scene, faults: Sequence[tuple[Fault, Kind | None]]) -> Iterator[None]:
+    with ExitStack() as mending:
+        mending.callback(scene.world.mend)
+        for fault, kind in faults:
+            match fault.cause:
+                case Misbehaviour(mode=mode, share=share):
+                    scene.upstream(kind or "reviews").behave(mode=mode, share=share)
+                case Outage("Valkey"):
+                    scene.world.valkey.stop()
+                case Outage("PostgreSQL"):
+                    scene.world.postgres.stop()
+                case Mistake(path=path, pause_seconds=pause_seconds):
+                    url = scene.service.url + path
+                    mending.enter_context(visiting_again_and_again(url, pause_seconds))
+        yield
+
+
+@contextmanager
+def _suspended(scene: Scene) -> Iterator[None]:
+    scene.service.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        scene.service.process.send_signal(signal.SIGCONT)
 
 
 def _host_is_to_blame_for(scene: Scene) -> set[str]:
-    """A host that gives the service no processor makes it late; it says so itself."""
+    """It says so itself."""
     name = "asyncio_eventloop_stall_duration_seconds_count"
     late = sum(scene.service.metric(name, cause=cause) for cause in HOST_CAUSES)
     return ABOUT_TIME if late else set()
+
+
+def _hang_up(service: RunningService) -> None:
+    """Whole uploads whose senders do not wait for an answer."""
+    with ExitStack() as open_ones:
+        for _ in range(20):
+            connection = socket.create_connection(("127.0.0.1", service.port))
+            open_ones.enter_context(connection).sendall(texts_question(100, words=60).sent)
+        waiting = partial(service.metric, "ml_queued_rows", model=SENTIMENT)
+        until(lambda: waiting() > 0, "texts wait for the model")
+
+
+def _rush(service: RunningService) -> None:
+    """More requests at once than one client may send."""
+    with socket.create_connection(("127.0.0.1", service.port), 20) as connection:
+        while service.metric("rate_limited_requests_total") == 0:
+            connection.sendall(request("/v1/product/1/enriched") * 200)
+            connection.recv(65536)

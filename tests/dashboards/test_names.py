@@ -4,7 +4,7 @@ import promql_parser as promql
 import pytest
 
 from dashboards.names import EMITTED, METRICS
-from dashboards.panels import panel_id
+from dashboards.panel import panel_id
 from dashboards.promql import Scope, equals, matches, ratio_within
 
 DURATION = METRICS.http_server_request_duration_seconds

@@ -1,9 +1,7 @@
 """Recording and alerting rules, evaluated by Prometheus' own tools."""
 
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -14,11 +12,11 @@ from tests.dashboards.alert_cases import CASES, QUIET, Case, Quiet, requests
 from tests.dashboards.promtool import (
     MISSING,
     PROMTOOL,
-    Alerts,
+    Fired,
+    Rule,
     fired,
-    outcome,
+    narrowed,
     recorded,
-    wordless,
 )
 
 pytestmark = [pytest.mark.no_cover, pytest.mark.skipif(PROMTOOL is None, reason=MISSING)]
@@ -55,77 +53,66 @@ def test_every_alert_has_a_case_in_which_it_fires() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_alert_is_silent_before_and_fires_after(tmp_path: Path, case: Case) -> None:
-    before = [Alerts(case.alert, case.silent_at)] if case.silent_at else []
-    after = Alerts(case.alert, case.fires_at, [case.expected])
+def test_an_alert_is_silent_before_and_fires_after_and_says_what_is_wrong(
+    tmp_path: Path, case: Case
+) -> None:
+    times = [at for at in (case.silent_at, case.fires_at) if at]
+    told_apart = {name: case.labels[name] for name in ("slo", "window") if name in case.labels}
 
-    passed, said = outcome(
-        tmp_path, wordless(_rules_of(case)), case.series, [*before, after], case.interval
-    )
+    def is_the_one(rule: Rule) -> bool:
+        return bool(rule["alert"] == case.alert and told_apart.items() <= rule["labels"].items())
 
-    assert passed, said
+    only = narrowed(rules(), is_the_one)
+    *before, after = fired(tmp_path, only, case.series, case.alert, times, case.interval)
+
+    assert not any(before)
+    (alert,) = after
+    assert alert.labels == {"alertname": case.alert, **case.expected}
+    _assert_words_say_what_is_wrong(alert)
+    _assert_links_lead_to_where_it_is_seen(alert, case)
 
 
 @pytest.mark.parametrize("quiet", QUIET, ids=str)
 def test_an_alert_stays_silent(tmp_path: Path, quiet: Quiet) -> None:
-    expected = [Alerts(quiet.alert, quiet.at)]
+    only = narrowed(rules(), lambda rule: bool(rule["alert"] == quiet.alert))
 
-    passed, said = outcome(tmp_path, wordless(rules()), quiet.series, expected, quiet.interval)
+    (at_the_end,) = fired(tmp_path, only, quiet.series, quiet.alert, [quiet.at], quiet.interval)
 
-    assert passed, said
-
-
-@pytest.mark.parametrize("case", {case.alert: case for case in reversed(CASES)}.values(), ids=str)
-def test_an_alert_says_what_is_wrong_and_links_to_where_it_is_seen(
-    tmp_path: Path, case: Case
-) -> None:
-    asked = Alerts(case.alert, case.fires_at)
-
-    (alert,) = fired(tmp_path, _rules_of(case), case.series, asked, case.interval)
-
-    words = f"{alert.annotations['summary']} {alert.annotations['description']}"
-    assert not any(fault in words for fault in ("<no value>", "<error", "{{"))
-    assert any(character.isdigit() for character in alert.annotations["description"])
-    dashboard = urlsplit(alert.annotations["dashboard_url"])
-    given = {
-        variable: [case.labels[label]]
-        for label, variable in VARIABLES.items()
-        if label in case.labels
-    }
-    assert parse_qs(dashboard.query) == given
-    assert alert.annotations["runbook_url"].endswith(f"/{case.alert}.md")
+    assert at_the_end == []
 
 
 def test_what_is_left_of_a_budget_counts_every_request_once(tmp_path: Path) -> None:
     """Of 10,000 requests 10 may fail; 5 of the first thousand did, and none afterwards."""
     product, image = "/v1/product/{product_id}/enriched", "/v1/predict/image"
 
+    remaining = slo.budget_remaining("availability")
+
     left = recorded(
         tmp_path,
-        rules(),
+        narrowed(rules(), lambda rule: False, asked=remaining),
         {
             requests("count", product, "200"): "0+100x100",
             requests("count", product, "500"): "0+0.5x10 5x90",
             requests("count", image, "500"): "0+1x100",
         },
-        slo.budget_remaining("availability"),
+        remaining,
         at="100m",
     )
 
     assert left == pytest.approx(0.5, abs=0.05)
 
 
-def _rules_of(case: Case) -> dict[str, Any]:
-    """The one rule that the case is about, and what is recorded for it."""
-    told_apart = {name: case.labels[name] for name in ("slo", "window") if name in case.labels}
+def _assert_words_say_what_is_wrong(alert: Fired) -> None:
+    words = f"{alert.annotations['summary']} {alert.annotations['description']}"
+    assert not any(fault in words for fault in ("<no value>", "<error", "{{"))
+    assert any(character.isdigit() for character in alert.annotations["description"])
 
-    def is_needed(rule: Mapping[str, Any]) -> bool:
-        if "record" in rule:
-            return str(rule["record"]).endswith(case.recorded_windows)
-        return bool(rule["alert"] == case.alert and told_apart.items() <= rule["labels"].items())
 
-    groups = [
-        {**group, "rules": [rule for rule in group["rules"] if is_needed(rule)]}
-        for group in rules()["groups"]
-    ]
-    return {"groups": [group for group in groups if group["rules"]]}
+def _assert_links_lead_to_where_it_is_seen(alert: Fired, case: Case) -> None:
+    given = {
+        variable: [case.labels[label]]
+        for label, variable in VARIABLES.items()
+        if label in case.labels
+    }
+    assert parse_qs(urlsplit(alert.annotations["dashboard_url"]).query) == given
+    assert alert.annotations["runbook_url"].endswith(f"/{case.alert}.md")

@@ -12,8 +12,11 @@ from pydantic import BaseModel
 from dashboards.alerts import ALERTS, rules
 from dashboards.names import EMITTED, METRICS, PROMETHEUS
 from service.__main__ import _parser
+from service.demo.rehearsals import FAULTS
 from service.settings import Settings
-from tests.dashboards.runbooks import PAGES, RUNBOOKS, Block, blocks, commands
+from tests.dashboards.alert_cases import CASES
+from tests.dashboards.reading import BOARDS
+from tests.dashboards.runbooks import PAGES, REHEARSED_BY, RUNBOOKS, Block, blocks, commands
 
 pytestmark = pytest.mark.no_cover
 
@@ -32,7 +35,11 @@ PATHS = {
     8101: r"/(behaviour|products/\d+/reviews)",
     8102: r"/(behaviour|products/\d+)",
 }
-PROGRAMS = {"curl", "kill", "pgrep", "sleep", "promtool", "amtool"}
+PROGRAMS = {"curl", "kill", "pgrep", "sleep", "promtool", "amtool", "psql"}
+
+BOARDS_OF = {
+    name: {f"stallscope-{alert.board}" for alert in ALERTS if alert.name == name} for name in NAMES
+}
 
 each_page = pytest.mark.parametrize("name", PAGES)
 each_query = pytest.mark.parametrize("query", list(blocks("promql")), ids=str)
@@ -54,17 +61,40 @@ def test_a_runbook_has_every_section_and_something_to_paste(name: str) -> None:
 
 
 @each_page
-def test_a_runbook_refers_to_others_that_there_are(name: str) -> None:
-    mentioned = set(re.findall(r"(?:see|with|as in|of) ((?:[A-Z][a-z]+){2,})\b", PAGES[name]))
+def test_the_links_of_a_runbook_lead_to_pages_and_boards_that_there_are(name: str) -> None:
+    links = set(re.findall(r"\]\(([^)]+)\)", PAGES[name]))
 
-    assert mentioned <= NAMES
+    assert links <= {f"{page}.md" for page in PAGES} | {f"/d/{board}" for board in BOARDS}
+    assert {f"/d/{uid}" for uid in BOARDS_OF[name]} & links
+
+
+@each_page
+def test_whoever_reads_of_another_alert_can_go_there(name: str) -> None:
+    prose = re.sub(r"```.*?```|`[^`]*`|\[\w+\]\(\w+\.md\)", "", PAGES[name], flags=re.DOTALL)
+
+    assert set(re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", prose)) & NAMES <= {name}
+
+
+def test_what_the_demo_can_break_is_what_runbooks_rehearse_with() -> None:
+    faults = {fault.name: fault.alert for fault in FAULTS}
+
+    assert set(REHEARSED_BY) <= set(faults)
+    rehearsed = {page for fault, pages in REHEARSED_BY.items() for page in pages}
+    assert set(faults.values()) <= rehearsed
+
+
+@each_page
+def test_a_rehearsal_by_promtool_is_of_a_case_that_there_is(name: str) -> None:
+    chosen = re.findall(r"^\.venv/bin/pytest .* -k (\w+)$", PAGES[name], re.MULTILINE)
+
+    assert set(chosen) <= {name} & {case.alert for case in CASES}
 
 
 @each_page
 def test_settings_are_called_what_they_are_called(name: str) -> None:
     mentioned = re.findall(r"\b[A-Z]+(?:_+[A-Z]+)+\b", PAGES[name])
 
-    ours = {each for each in mentioned if not each.startswith(("OTEL_", "ALERT_"))}
+    ours = {each for each in mentioned if not each.startswith("OTEL_")}
     assert ours - {"DASHBOARDS_URL", "RUNBOOKS_URL"} <= _settings(Settings)
 
 
@@ -100,7 +130,7 @@ def test_a_command_is_one_that_works_as_written(command: Block) -> None:
             assert all((ROOT / each).exists() for each in files)
         else:
             assert program in PROGRAMS, program
-            assert program in {"promtool", "amtool"} or shutil.which(program)
+            assert program in {"promtool", "amtool", "psql"} or shutil.which(program)
         for argument in arguments:
             _check_place(argument)
 
