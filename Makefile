@@ -21,6 +21,8 @@ check: .venv/installed          ## format, lint, types, generated files up to da
 	$(BIN)/hadolint service/Dockerfile
 	$(BIN)/stallscope openapi | diff -u openapi.json -
 	$(BIN)/python -m dashboards.generate --check
+	$(BIN)/python -m deploy.generate --check
+	$(BIN)/python -m deploy.validate
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .
@@ -29,12 +31,14 @@ format: .venv/installed
 openapi: .venv/installed        ## write the committed openapi.json anew
 	$(BIN)/stallscope openapi > openapi.json
 
-dashboards: .venv/installed     ## write the committed dashboards, rules and Alertmanager's routes anew
+dashboards: .venv/installed     ## write the committed dashboards, rules, Alertmanager's routes and what deploy/ makes of them anew
 	$(BIN)/python -m dashboards.generate
+	$(BIN)/python -m deploy.generate
 
-pictures: .venv/installed       ## draw docs/demo.svg from a real run, docs/stalls.png from a real stall
+pictures: .venv/installed       ## draw docs/demo.svg from a real run, the others from real stalls
 	$(BIN)/python docs/picture.py
 	PICTURE=docs/stalls.png $(BIN)/pytest -q -p no:cacheprovider tests/stalls/test_page.py
+	PICTURES=docs $(BIN)/pytest -q -p no:cacheprovider tests/service/demo/test_paging.py
 
 models: training/.venv/installed  ## train every model anew, an hour or so: make models DATA=/path/to/data
 	training/.venv/bin/python -m training.tabular --out service/models

@@ -1,0 +1,1 @@
+"""What runs the service elsewhere than on one machine: `README.md`."""
