@@ -4,11 +4,13 @@ The servers start when a test first asks for them, one each per xdist worker.
 """
 
 import asyncio
+import gc
 import http.client
 import json
 import os
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import Future
@@ -29,35 +31,78 @@ from service.demo.stand_ins import serve_stand_in
 pytest_plugins = ["tests.browser"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let children hear Ctrl-C, also from a background job, and us open enough connections."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # 1,000 users at once are as many connections; an ordinary user's limit is 1,024.
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    config.addinivalue_line("markers", "covers_processes: its processes are covered, too.")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all that they import stay: the collector need not look at them."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """What is not covered runs two or three times as fast: Hypothesis' examples, and `no_cover`.
+
+    pytest-cov stops one measurement for the latter, and an xdist worker has three.
+    """
+    if not any(item.get_closest_marker(name) for name in ("no_cover", "hypothesis")):
+        return (yield)
+    traces: Any = sys.gettrace(), threading.gettrace()
+    _trace_with(None, None)
+    try:
+        return (yield)
+    finally:
+        _trace_with(*traces)
+
+
+def _trace_with(here: Any, in_new_threads: Any) -> None:
+    sys.settrace(here)
+    threading.settrace(in_new_threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_covers_processes() -> Iterator[dict[str, str]]:
+    """Out of the environment: coverage takes as long again, and most processes are alike."""
+    found = {name: value for name, value in os.environ.items() if name.startswith("COV")}
+    with _processes_covered(found, if_true=False):
+        yield found
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _processes_are_covered_where_modules_are(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Coverage makes a process half as fast: what is marked `no_cover` has its own without."""
+def _processes_of_modules_are_covered_if_marked(
+    request: pytest.FixtureRequest, _what_covers_processes: dict[str, str]
+) -> Iterator[None]:
     marks = getattr(request.module, "pytestmark", [])
     names = {mark.name for mark in (marks if isinstance(marks, list) else [marks])}
-    with _processes_not_covered(when="no_cover" in names):
+    with _processes_covered(_what_covers_processes, if_true="covers_processes" in names):
         yield
 
 
 @pytest.fixture(autouse=True)
-def _processes_are_covered_where_tests_are(request: pytest.FixtureRequest) -> Iterator[None]:
-    with _processes_not_covered(when=request.node.get_closest_marker("no_cover") is not None):
+def _processes_of_tests_are_covered_if_marked(
+    request: pytest.FixtureRequest, _what_covers_processes: dict[str, str]
+) -> Iterator[None]:
+    marked = {mark.name for mark in request.node.iter_markers()}
+    is_wanted = "covers_processes" in marked and "no_cover" not in marked
+    with _processes_covered(_what_covers_processes, if_true=is_wanted):
         yield
 
 
 @contextmanager
-def _processes_not_covered(*, when: bool) -> Iterator[None]:
+def _processes_covered(variables: dict[str, str], *, if_true: bool) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
-        for name in [each for each in os.environ if each.startswith("COV")]:
-            if when:
-                patched.delenv(name)
+        for name, value in variables.items():
+            if if_true:
+                patched.setenv(name, value)
+            else:
+                patched.delenv(name, raising=False)  # pytest-cov may have set it again
         yield
 
 
@@ -68,7 +113,7 @@ _database_numbers = count(1)
 class RunningStandIn:
     """A stand-in on a thread and a loop of its own, so that no test's loop can hold it up.
 
-    Both methods block for about a millisecond; they may be called from anywhere.
+    All methods block for about a millisecond; they may be called from anywhere.
     """
 
     def __init__(self, url: str) -> None:
@@ -80,9 +125,13 @@ class RunningStandIn:
         return changed
 
     def requests(self) -> dict[str, Any]:
-        """`count` and `by_product` (by id, as text) since the test began."""
+        """`count` and `by_product` (by id, as text) since the stand-in began, or forgot."""
         counted: dict[str, Any] = self._call("GET", "/requests")
         return counted
+
+    def forget(self) -> None:
+        """Count requests anew."""
+        self._call("DELETE", "/requests")
 
     def _call(self, method: str, path: str, body: object = None) -> Any:
         place = urlsplit(self.url)
@@ -93,8 +142,8 @@ class RunningStandIn:
             answer = response.read()
         finally:
             connection.close()
-        assert response.status == 200, answer
-        return json.loads(answer)
+        assert response.status in (200, 204), answer
+        return json.loads(answer) if answer else None
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""One running service per module, over real servers; what a test breaks is mended after it."""
+"""One running service per module, over servers of all; what a test breaks is mended after it."""
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,24 +48,35 @@ class World:
             return bool(client.keys(f"*product*:{product_id}"))
 
     def forget(self) -> None:
-        """No replica has cached anything."""
+        """No replica has cached anything, and no upstream was asked for anything."""
         with Redis.from_url(self.valkey.url) as client:
             client.flushall()
+        for stand_in in (self.reviews, self.inventory):
+            stand_in.forget()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(
     postgres: EmbeddedPostgres, valkey: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
     """Real servers, and stand-ins that answer at once."""
     folder = tmp_path_factory.mktemp("services")
-    with running_stand_in("reviews") as reviews, running_stand_in("inventory") as inventory:
+    with ExitStack() as started:
+        reviews, inventory = (
+            started.enter_context(running_stand_in(kind)) for kind in ("reviews", "inventory")
+        )
         world = World(postgres, valkey, reviews, inventory, folder)
         world.mend()
-        world.forget()
         with asyncio.Runner() as runner:
             runner.run(prepare_database(postgres, "integration"))
         yield world
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _begun_anew(world: World) -> None:
+    """As if no other module had been there."""
+    world.mend()
+    world.forget()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.integration.customers import Customers
 from tests.integration.running import RunningService, eventually, running_service
 from tests.integration.wire import Answer, connected, request
 
-pytestmark = pytest.mark.xdist_group("server")
+pytestmark = [pytest.mark.xdist_group("server"), pytest.mark.covers_processes]
 
 PRODUCT = "/product/1/enriched"
 HEALTH = request("/health")
@@ -366,6 +366,7 @@ async def test_a_slow_request_is_finished_after_sigterm_and_readiness_is_gone_at
     assert "Traceback" not in service.log()
 
 
+@pytest.mark.no_cover
 async def test_a_grace_of_less_than_a_second_is_kept(world: World) -> None:
     grace = {"SHUTDOWN_GRACE_SECONDS": "0.95"}
     with running_service(world.folder, **world.settings, **grace) as service:
@@ -439,6 +440,7 @@ async def test_what_was_being_renewed_is_kept_when_it_stops(world: World) -> Non
         assert valkey.get(key) not in (None, before)
 
 
+@pytest.mark.no_cover
 async def test_sigterm_under_load_loses_no_request(world: World) -> None:
     world.reviews.behave(latency_ms=20, jitter_ms=10)
     with running_service(world.folder, **world.settings) as service:

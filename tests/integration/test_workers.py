@@ -173,6 +173,7 @@ async def test_workers_stay_when_the_new_ones_cannot_start(
     assert supervisor.all_ready()
 
 
+@pytest.mark.covers_processes
 async def test_sigterm_under_load_loses_no_request_and_leaves_no_process(world: World) -> None:
     world.reviews.behave(latency_ms=20, jitter_ms=10)
     with running_supervisor(world) as supervisor:
@@ -189,7 +190,6 @@ async def test_sigterm_under_load_loses_no_request_and_leaves_no_process(world: 
     assert supervisor.events("worker_killed") == []
 
 
-@pytest.mark.no_cover
 async def test_a_second_signal_ends_all_at_once(world: World) -> None:
     with running_supervisor(world, SHUTDOWN_GRACE_SECONDS="3600") as supervisor:
         world.reviews.behave(mode="hang")
@@ -210,7 +210,6 @@ async def test_a_second_signal_ends_all_at_once(world: World) -> None:
     until(lambda: not any(map(is_running, pids)), "the workers are gone")
 
 
-@pytest.mark.no_cover
 def test_workers_do_not_outlive_a_supervisor_that_is_killed(world: World) -> None:
     with running_supervisor(world) as supervisor:
         pids = supervisor.pids()

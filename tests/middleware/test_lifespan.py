@@ -237,6 +237,7 @@ async def test_two_apps_that_share_a_telemetry_stop_it_with_the_last() -> None:
     assert telemetry.registry.get_sample_value(name, labels) == 1
 
 
+@pytest.mark.no_cover
 async def test_fifty_starts_and_stops_leave_no_thread_file_or_task_behind() -> None:
     async def once() -> None:
         settings = Settings(observability={"traces": False}, ops_port=0)

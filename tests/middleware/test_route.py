@@ -175,6 +175,7 @@ def test_starlette(
     assert watched.ask(root_path + path, method) == (status, route)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("shop", [fastapi_shop, starlette_shop])
 def test_no_path_can_make_up_routes(folder: Path, shop: Any) -> None:
     watched = Watched(shop(folder))

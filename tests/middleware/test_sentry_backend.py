@@ -101,6 +101,7 @@ async def answering_then_raising(scope: Scope, receive: Receive, send: Send) -> 
     await raising(BoomError())(scope, receive, send)
 
 
+@pytest.mark.no_cover
 async def test_errors_in_their_thousands_do_not_fill_the_memory_while_the_backend_hangs(
     sentry: SentryReceiver, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

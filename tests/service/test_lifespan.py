@@ -101,6 +101,7 @@ async def test_a_redis_that_is_not_there_does_not_keep_it_from_opening(
     assert "redis_unavailable" in {line["event"] for line in logs}
 
 
+@pytest.mark.no_cover
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux lists open files")
 async def test_opening_and_closing_it_twenty_times_leaves_nothing_behind(
     settings: MakeSettings,
