@@ -1,4 +1,7 @@
-"""`python -m benchmarks.predictions PLAN`: one run, its outcome on standard output, both JSON."""
+"""`python -m benchmarks.predictions load|overload PLAN`: one run; its outcome on standard output.
+
+Plan and outcome are JSON.
+"""
 
 import gc
 import sys
@@ -6,11 +9,17 @@ import sys
 import uvloop
 
 from benchmarks.predictions.load import Generator, Plan
+from benchmarks.predictions.overload import OverloadGenerator, OverloadPlan
 
 
 def main() -> None:
     """Run the plan; without garbage collection, whose pauses would pass for the server's."""
-    generator = Generator(Plan.from_json(sys.argv[1]))
+    kind, plan = sys.argv[1:]
+    generator: Generator | OverloadGenerator
+    if kind == "load":
+        generator = Generator(Plan.from_json(plan))
+    else:
+        generator = OverloadGenerator(OverloadPlan.from_json(plan))
     gc.disable()
     print(uvloop.run(generator.run()).to_json())
 

@@ -106,7 +106,7 @@ class Generator:
     async def _client(self, connection: Connection, texts: Iterator[str]) -> None:
         plan = self._plan
         while (asked := self._now()) < plan.seconds:
-            answer = await connection.ask(request(next(texts), plan.batch_size, plan.prefix))
+            answer = await connection.ask(request([next(texts)], plan.batch_size, plan.prefix))
             if answer.status != 200 or _SENTIMENT not in answer.body:
                 self._seen.errors[f"status {answer.status}"] += 1
             elif 0 <= (now := self._now()) < plan.seconds:

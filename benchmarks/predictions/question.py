@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 PATH = "/v1/predict/sentiment"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -28,8 +28,8 @@ def texts(seed: int) -> Iterator[str]:
         yield f"{subject} {verb} {manner}{draw.choice(_JOINTS)} {draw.choice(_ENDS)}"
 
 
-def request(text: str, batch_size: int, prefix: str = "") -> bytes:
+def request(texts: Sequence[str], batch_size: int, prefix: str = "") -> bytes:
     """The whole HTTP request."""
-    body = json.dumps({"texts": [text], "batch_size": batch_size}).encode()
+    body = json.dumps({"texts": texts, "batch_size": batch_size}).encode()
     head = f"POST {prefix}{PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

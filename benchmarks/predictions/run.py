@@ -13,6 +13,7 @@ from benchmarks.load_run import GeneratorError
 from benchmarks.overhead.programs import load_averages
 from benchmarks.predictions.contestants import Contestant, both_cores
 from benchmarks.predictions.load import Load, Plan
+from benchmarks.predictions.overload import Overload, OverloadPlan
 from benchmarks.programs import ROOT, module
 
 SLACK_SECONDS = 60.0
@@ -57,7 +58,7 @@ def run(contestant: Contestant, plan: Plan) -> Run:
     """Raises GeneratorError; what went wrong with single requests is noted."""
     load_averages.append(os.getloadavg()[0])
     before, cpu_before = Counted.of(contestant), cpu_seconds(contestant.pid)
-    load = _load(plan)
+    load = Load.from_json(_generated("load", plan.to_json(), plan.warmup_seconds + plan.seconds))
     cpu, after = cpu_seconds(contestant.pid) - cpu_before, Counted.of(contestant)
     if load.errors:
         print(f"NOTE: {contestant.name}: errors: {load.errors}", flush=True)
@@ -71,16 +72,21 @@ def run(contestant: Contestant, plan: Plan) -> Run:
     )
 
 
-def _load(plan: Plan) -> Load:
+def run_overload(plan: OverloadPlan) -> Overload:
+    """Raises GeneratorError."""
+    return Overload.from_json(_generated("overload", plan.to_json(), plan.seconds))
+
+
+def _generated(kind: str, plan: str, seconds: float) -> str:
     with both_cores():
         process = subprocess.run(
-            module("benchmarks.predictions", plan.to_json()),
+            module("benchmarks.predictions", kind, plan),
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=plan.warmup_seconds + plan.seconds + SLACK_SECONDS,
+            timeout=seconds + SLACK_SECONDS,
             check=False,
         )
     if process.returncode != 0:
         raise GeneratorError(process.stderr[-2000:])
-    return Load.from_json(process.stdout)
+    return process.stdout

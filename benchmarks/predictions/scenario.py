@@ -1,4 +1,5 @@
-"""How many texts per second, and who waits meanwhile? Then: does batching ever cost anything?
+"""How many texts per second, and who waits meanwhile? Does batching ever cost anything? And what
+becomes of requests when there are ten times too many?
 
 All are up at once and take turns, A B C D A B C D, so that what else goes on in the machine meets
 all of them. A ratio is the median over the rounds.
@@ -14,13 +15,15 @@ from benchmarks.contestants import OURS
 from benchmarks.overhead.outcome import verdict
 from benchmarks.predictions.contestants import NAMED_PEER, Contestant, contestants, versions
 from benchmarks.predictions.load import HEALTH_PER_SECOND, Plan
-from benchmarks.predictions.run import Run, run
+from benchmarks.predictions.overload import TEXTS_OF_EACH, Overload, OverloadPlan
+from benchmarks.predictions.run import Run, run, run_overload
 from benchmarks.report import table
 
 CLIENTS = 32
 MORE_OR_FEWER_CLIENTS = (1, 2, 8, 32, 128)
 BATCH_SIZE = 8  # what a request says that says nothing
 TIMES_PEER, HEALTH_LIMIT_MS = 6.0, 15.0
+TIMES_TOO_MUCH, REFUSAL_LIMIT_MS = 10.0, 20.0
 # Two runs of the very same differ by so much on two shared cores.
 NOISE = 0.03
 SECONDS, SECONDS_OF_EACH_SIZE, WARM_UP_SECONDS = 10.0, 5.0, 3.0
@@ -36,9 +39,9 @@ def predictions(rounds: int, seconds: float | None) -> str:
             run(each, _plan(each, WARM_UP_SECONDS, seed=0))
         beside = _beside_peers(ready, rounds, seconds or SECONDS)
         sizes = _with_and_without_batches(ready[0], rounds, seconds or SECONDS_OF_EACH_SIZE)
-    return "\n\n".join(
-        [f"{versions()}.", _of_peers(beside), _of_sizes(sizes), _verdicts(beside, sizes)]
-    )
+        overloads = _overloaded(ready[0], beside, rounds, seconds or SECONDS)
+    tables = _of_peers(beside), _of_sizes(sizes), _of_overloads(overloads)
+    return "\n\n".join([f"{versions()}.", *tables, _verdicts(beside, sizes, overloads)])
 
 
 def _plan(contestant: Contestant, seconds: float, seed: int) -> Plan:
@@ -67,6 +70,15 @@ def _with_and_without_batches(ours: Contestant, rounds: int, seconds: float) -> 
             pairs[clients].append(pair)
             print(f"  {clients} clients: {_gain(pair):.2f} × batch 1", flush=True)
     return pairs
+
+
+def _overloaded(ours: Contestant, beside: _Runs, rounds: int, seconds: float) -> list[Overload]:
+    capacity = median(each.load.texts_per_second for each in beside[OURS.name])
+    requests_per_second = TIMES_TOO_MUCH * capacity / TEXTS_OF_EACH
+    return [
+        run_overload(OverloadPlan(ours.port, requests_per_second, seconds, seed))
+        for seed in range(1, rounds + 1)
+    ]
 
 
 def _of_peers(beside: _Runs) -> str:
@@ -116,7 +128,27 @@ def _size_row(clients: int, pairs: Sequence[tuple[Run, Run]]) -> list[str]:
     ]
 
 
-def _verdicts(beside: _Runs, sizes: _Sizes) -> str:
+def _of_overloads(overloads: Sequence[Overload]) -> str:
+    head = [f"ten times too much, {TEXTS_OF_EACH} texts each", "asked", "200", "429", "others"]
+    head += ["200: p99, ms", "429: p50, ms", "p99, ms", "generator late, p99, ms"]
+    rows = [
+        [
+            f"round {number}",
+            str(each.asked),
+            str(each.answered),
+            str(each.refused),
+            str(sum(each.others.values())),
+            f"{each.answered_p99:.0f}",
+            f"{each.refused_p50:.1f}",
+            f"{each.refused_p99:.1f}",
+            f"{each.lateness_p99:.1f}",
+        ]
+        for number, each in enumerate(overloads, 1)
+    ]
+    return table(head, rows)
+
+
+def _verdicts(beside: _Runs, sizes: _Sizes, overloads: Sequence[Overload]) -> str:
     times = median(_times(beside, NAMED_PEER))
     health = median(each.load.health_p99 for each in beside[OURS.name])
     least = min(
@@ -126,6 +158,8 @@ def _verdicts(beside: _Runs, sizes: _Sizes) -> str:
     of_sizes = [each for pairs in sizes.values() for pair in pairs for each in pair]
     stalls = sum(each.stalls for each in [*beside[OURS.name], *of_sizes])
     failed = sum(sum(each.load.errors.values()) for each in [*beside[OURS.name], *of_sizes])
+    refused = median(each.refused_p99 for each in overloads)
+    others = sum(sum(each.others.values()) for each in overloads)
     rows = [
         verdict("texts/s, times the named peer's", times, "≥ 6", times >= TIMES_PEER),
         verdict("`GET /health`, p99, ms", health, "≤ 15", health <= HEALTH_LIMIT_MS),
@@ -137,6 +171,8 @@ def _verdicts(beside: _Runs, sizes: _Sizes) -> str:
             "≥ 1 (± 3 %)",
             least >= 1 - NOISE,
         ),
+        verdict("a refusal under overload, p99, ms", refused, "≤ 20", refused <= REFUSAL_LIMIT_MS),
+        verdict("neither 200 nor 429 under overload", others, "0", others == 0),
     ]
     return table(["", "ours", "criterion", "holds"], rows)
 
