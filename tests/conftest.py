@@ -164,7 +164,9 @@ def database_url(postgres: EmbeddedPostgres, _database_template: str) -> Iterato
     """A database of the test's own, migrated, with all 10,000 products."""
     postgres.start()
     name = f"test_{next(_database_numbers)}"
-    _administer(postgres, f"CREATE DATABASE {name} TEMPLATE {_database_template}")
+    _administer(
+        postgres, f"CREATE DATABASE {name} TEMPLATE {_database_template} STRATEGY FILE_COPY"
+    )
     yield postgres.dsn_of(name)
     postgres.start()
     _administer(postgres, f"DROP DATABASE {name} WITH (FORCE)")

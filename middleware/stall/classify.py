@@ -99,4 +99,7 @@ def _of_the_loop(evidence: Evidence) -> Cause:
     held = evidence.gil_wait >= own / 2 or evidence.gil_owner == "loop"
     if evidence.on_cpu >= own / 2:
         return Cause.CPU_GIL_HELD if held else Cause.CPU
-    return Cause.GIL_HELD_OFF_CPU if held else Cause.BLOCKING_CALL
+    if held:
+        return Cause.GIL_HELD_OFF_CPU
+    # Who waits does so in a system call: looks that all found it ready were not at that time.
+    return Cause.UNKNOWN if evidence.runnable_share == 1 else Cause.BLOCKING_CALL

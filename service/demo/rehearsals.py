@@ -61,17 +61,20 @@ FAULTS = (
     Fault(
         "loop-blocked",
         Mistake("/fault/block?seconds=3", 3, "{ops}/stalls names the line, and who waits for it"),
-        *("EventLoopBlocked", "within ten seconds"),
+        "EventLoopBlocked",
+        "within ten seconds",
     ),
     Fault(
         "loop-stalling",
         Mistake("/fault/block?seconds=0.5", 1, "{ops}/stalls lists one short stall after another"),
-        *("EventLoopStalledShare", "after about three minutes"),
+        "EventLoopStalledShare",
+        "after about three minutes",
     ),
     Fault(
         "own-errors",
         Mistake("/fault/fail", 0.5, "curl -s {api}/fault/fail: 500, and the log says why"),
-        *("AvailabilityBudgetBurn", "after about three minutes"),
+        "AvailabilityBudgetBurn",
+        "after about three minutes",
     ),
     _upstream("error", "bad_response"),
     _upstream("hang", "timeout"),
@@ -84,7 +87,8 @@ FAULTS = (
     Fault(
         "upstream-flaky",
         Misbehaviour("error", "unavailable/bad_response now and then", share=0.5),
-        *("UpstreamErrors", "after about three minutes"),
+        "UpstreamErrors",
+        "after about three minutes",
     ),
     Fault(
         "valkey-stopped",
@@ -93,7 +97,8 @@ FAULTS = (
             "requests are answered as before, a little slower; "
             '{ops}/metrics: cache_requests_total{{result="error"}} rises',
         ),
-        *("DatabaseErrors", "after about three minutes"),
+        "DatabaseErrors",
+        "after about three minutes",
     ),
     Fault(
         "postgres-stopped",
@@ -102,7 +107,8 @@ FAULTS = (
             "curl -s {api}/v1/product/1/enriched: sources.product says cached or stale; "
             "/v1/product/9999/enriched: 503; {ops}/readyz says what is missing",
         ),
-        *("AvailabilityBudgetBurn", "after about three minutes"),
+        "AvailabilityBudgetBurn",
+        "after about three minutes",
     ),
 )
 

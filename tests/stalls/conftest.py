@@ -12,7 +12,7 @@ from .serving import RunningApp, running_app
 
 
 class Servers:
-    """Started when first asked for: that takes seconds. They run until the tests are over."""
+    """Started when first asked for: that takes seconds."""
 
     def __init__(self, otlp: OtlpReceiver, sentry: SentryReceiver, opened: ExitStack) -> None:
         self._otlp, self._sentry, self._opened = otlp, sentry, opened
@@ -43,7 +43,14 @@ def sentry() -> Iterator[SentryReceiver]:
 
 @pytest.fixture(scope="session")
 def servers(otlp: OtlpReceiver, sentry: SentryReceiver) -> Iterator[Servers]:
-    """All that run."""
+    """Those that modules share."""
+    with ExitStack() as opened:
+        yield Servers(otlp, sentry, opened)
+
+
+@pytest.fixture(scope="module")
+def own_servers(otlp: OtlpReceiver, sentry: SentryReceiver) -> Iterator[Servers]:
+    """Those that nobody else wants: idle ones would take a few percent of a processor each."""
     with ExitStack() as opened:
         yield Servers(otlp, sentry, opened)
 
@@ -62,6 +69,8 @@ def loop(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def app(servers: Servers, loop: str, module_settings: dict[str, str]) -> RunningApp:
+def app(
+    servers: Servers, own_servers: Servers, loop: str, module_settings: dict[str, str]
+) -> RunningApp:
     """A server that may have served other tests before."""
-    return servers.get(loop, module_settings)
+    return (own_servers if module_settings else servers).get(loop, module_settings)

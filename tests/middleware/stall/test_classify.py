@@ -157,6 +157,8 @@ def test_a_thread_that_computed_all_the_time_is_not_said_to_have_waited(stall: E
         (replace(STALL, on_cpu=0.29, longest_callback=0.002), Cause.LOOP_SATURATED),
         (replace(STALL, on_cpu=0.29, longest_callback=0.29), Cause.CPU),
         (replace(STALL, samples=0), Cause.UNKNOWN),
+        (replace(STALL, runnable_share=0.9), Cause.BLOCKING_CALL),
+        (replace(STALL, runnable_share=1.0), Cause.UNKNOWN),
         (replace(STALL, idle=True), Cause.UNKNOWN),
     ],
 )
