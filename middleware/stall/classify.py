@@ -7,6 +7,7 @@ from .record import Cause
 # A GIL wait wakes up every 5 ms to ask again (sys.setswitchinterval); a lock's does not.
 _POLLS_PER_SECOND = 50
 _SCARCELY = 0.1  # of a time: a thread with so little CPU in it had to wait for one
+_MANY_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,16 @@ class Evidence:
 def classify(evidence: Evidence) -> Cause:
     """First what is nobody's fault, then whose it is not, then what the loop's thread did."""
     return _from_outside(evidence) or _beside_the_loop(evidence) or _of_the_loop(evidence)
+
+
+def in_run_queue(counted: float, seconds: float, looks: int, runnable_share: float) -> float:
+    """Seconds without a CPU, as the system counts them, unless all who looked saw otherwise.
+
+    Linux from 6.12 on may leave a thread in the queue that has gone to sleep, and count its sleep.
+    """
+    if looks < _MANY_LOOKS:
+        return counted
+    return min(counted, seconds * (_SCARCELY + 2 * runnable_share))
 
 
 def _from_outside(evidence: Evidence) -> Cause | None:

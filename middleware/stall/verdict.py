@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..exchange import Exchange
 from .attribution import route_of
 from .blame import stacks_of, to_blame
-from .classify import Evidence, classify
+from .classify import Evidence, classify, in_run_queue
 from .clocks import RUNNABLE
 from .culprit import Territory, guilty_of
 from .incident import Incident, Reading
@@ -93,14 +93,20 @@ class Judge:
 
         gil_wait = incident.gil_wait_ns / 1e9
         on_cpu = now.on_cpu_ns - last.on_cpu_ns
+        runnable_share = _runnable_share(incident)
         owners = Counter(each.owner(self.native_id) for each in incident.findings)
         return Evidence(
             seconds=seconds,
             threshold_seconds=self.threshold_seconds,
             on_cpu=spent(0, on_cpu),
-            run_queue=spent(last.run_queue_ns, now.run_queue_ns),
+            run_queue=in_run_queue(
+                spent(last.run_queue_ns, now.run_queue_ns),
+                seconds,
+                incident.whereabouts.total(),
+                runnable_share,
+            ),
             waiting_beside=_waiting_beside(incident),
-            runnable_share=_runnable_share(incident),
+            runnable_share=runnable_share,
             throttled=spent(incident.throttled_ns, now.throttled_ns),
             gc=spent(last.gc_ns, now.gc_ns),
             other_cpu=spent(on_cpu, now.process_cpu_ns - last.process_cpu_ns),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from middleware.stall.classify import Evidence, classify
+from middleware.stall.classify import Evidence, classify, in_run_queue
 from middleware.stall.record import BLAMES_CODE, BLAMES_REQUEST, Cause
 
 patient = settings(deadline=None, max_examples=60)  # the machine has other work, too
@@ -191,3 +191,14 @@ def test_a_thread_that_waits_while_others_compute_beside_the_gil_waits_for_itsel
     model_threads_at_work = replace(STALL, other_cpu=1.2)
 
     assert classify(model_threads_at_work) is Cause.BLOCKING_CALL
+
+
+def test_a_sleep_that_the_system_counts_as_waiting_for_a_cpu_is_none_where_all_looks_saw_it() -> (
+    None
+):
+    assert in_run_queue(4.9, 5.0, looks=100, runnable_share=0.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("looks", "runnable_share"), [(9, 0.0), (100, 0.5), (100, 1.0)])
+def test_else_the_system_is_believed(looks: int, runnable_share: float) -> None:
+    assert in_run_queue(4.9, 5.0, looks, runnable_share) == 4.9
