@@ -1,10 +1,11 @@
 """`python -m benchmarks`: ours beside its peers, in tables of ratios."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from benchmarks import cores, report
 from benchmarks.arena import open_arena
+from benchmarks.cluster.scenario import cluster
 from benchmarks.contestants import ALL, Contestant
 from benchmarks.detector.scenario import detector
 from benchmarks.installation import node_program
@@ -32,8 +33,8 @@ SCENARIOS: Scenarios = {
     "users": users,
 }
 OVERHEAD, SCRAPE, STALLS, DETECTOR = "overhead", "scrape", "stalls", "detector"
-PREDICTIONS = "predictions"
-WITH_TABLES_OF_THEIR_OWN = (OVERHEAD, SCRAPE, STALLS, DETECTOR, PREDICTIONS)
+PREDICTIONS, CLUSTER = "predictions", "cluster"
+WITH_TABLES_OF_THEIR_OWN = (OVERHEAD, SCRAPE, STALLS, DETECTOR, PREDICTIONS, CLUSTER)
 _BENEATH_DETECTOR = ("fastapi", "uvicorn", "uvloop", "py-spy")
 
 
@@ -53,12 +54,19 @@ def main() -> None:
         _show(OVERHEAD, text, options, complete=complete)
     if STALLS in chosen and (tools := _tools(options.only)):
         _measure_tools(tools, options)
+    if options.scenario or not options.only:
+        _measure_who_has_no_choice(chosen, options)
+
+
+def _measure_who_has_no_choice(chosen: Sequence[str], options: argparse.Namespace) -> None:
+    """Their contestants are their own."""
     for name, measure in ((SCRAPE, _scrape), (DETECTOR, _detector)):
-        if name in chosen and (options.scenario or not options.only):  # they have nobody to choose
+        if name in chosen:
             print(f"{name} …", flush=True)
             _show(name, measure(options), options, complete=not options.only)
-    if PREDICTIONS in chosen and (options.scenario or not options.only):
-        _measure_predictions(options)
+    for name, measure_all in ((PREDICTIONS, predictions), (CLUSTER, cluster)):
+        if name in chosen:
+            _measure_apart(name, measure_all, options)
 
 
 def _scrape(options: argparse.Namespace) -> str:
@@ -81,13 +89,17 @@ def _measure_tools(tools: Sequence[Tool], options: argparse.Namespace) -> None:
     print(f"\n{outcome}", flush=True)
 
 
-def _measure_predictions(options: argparse.Namespace) -> None:
-    """Its contestants are its own, and so are their versions."""
-    print(f"{PREDICTIONS} …", flush=True)
-    text = predictions(options.rounds, options.duration)
+def _measure_apart(
+    name: str, measure_all: Callable[[int, float | None], str], options: argparse.Namespace
+) -> None:
+    """What it compares is its own, and so are the versions that it names."""
+    print(f"{name} …", flush=True)
+    text = measure_all(options.rounds, options.duration)
+    if not text:  # it has said why
+        return
     head = f"{report.machine()}; {_settings(options)}; {report.busy(load_averages)}."
     outcome = f"{head}\n{text}\n"
-    report.save(outcome, PREDICTIONS, complete=True)
+    report.save(outcome, name, complete=True)
     print(f"\n{outcome}", flush=True)
 
 

@@ -7,18 +7,17 @@ import asyncio
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import monotonic
 
-import aiohttp
 import pytest
 
 from tests.cluster import balancer
 from tests.cluster.conftest import LIMIT
 from tests.cluster.running import Cluster, Replica
-from tests.cluster.visitors import visitors
+from tests.cluster.visitors import crowd, visitors
 from tests.cluster.watching import Watched, panels_by_instance, watched
 from tests.dashboards import live
 from tests.integration.predicting import TABULAR_QUESTION, sum_of
@@ -60,7 +59,7 @@ def test_a_thousand_requests_for_a_cold_product_ask_each_source_at_most_once_in_
 ) -> None:
     cluster.world.reviews.behave(latency_ms=100)
 
-    statuses = asyncio.run(_crowd(cluster, [f"10.0.{n // 250}.{n % 250}" for n in range(CROWD)]))
+    statuses = _asked_at_once(cluster, [f"10.0.{n // 250}.{n % 250}" for n in range(CROWD)])
 
     assert statuses == {200: CROWD}
     for stand_in in (cluster.world.reviews, cluster.world.inventory):
@@ -72,7 +71,7 @@ def test_a_rate_limit_is_the_limit_of_all_replicas_together(cluster: Cluster) ->
     for attempt in range(20):
         before = _times_without_valkey(cluster)
         began = monotonic()
-        statuses = asyncio.run(_crowd(cluster, [f"10.1.0.{attempt}"] * 4 * LIMIT, seconds=0.8))
+        statuses = _asked_at_once(cluster, [f"10.1.0.{attempt}"] * 4 * LIMIT, seconds=0.8)
         seconds = int(monotonic() - began) + 1  # however slow the machine is
         # A starved replica may take Valkey for gone, and then counts for itself.
         if _times_without_valkey(cluster) == before:
@@ -113,6 +112,18 @@ def test_a_panel_shows_the_replica_that_was_chosen_and_no_other(
     assert shown == everybody
 
 
+@needs_prometheus
+def test_prometheus_says_which_replica_is_blocked(cluster: Cluster, prometheus: Watched) -> None:
+    replica = cluster.replicas[2]
+    paged = 'sum by (instance) (ALERTS{alertname="EventLoopBlocked", alertstate="firing"})'
+
+    with _blocked(replica):
+        until(lambda: bool(prometheus.by_instance(paged)), "somebody is paged")
+        found = prometheus.by_instance(paged)
+
+    assert found.keys() == {replica.instance}
+
+
 def test_postgresql_restarts_and_nobody_notices(cluster: Cluster) -> None:
     with visitors(cluster.balancer.url) as load:
         cluster.world.postgres.stop()
@@ -144,20 +155,6 @@ def test_a_blocked_loop_costs_a_replica_its_readiness_and_nothing_else(cluster: 
         assert all(_blamed(each) != ("/fault/block", "block") for each in others)
 
     cluster.await_all()
-
-
-@needs_prometheus
-def test_prometheus_says_which_replica_is_blocked(cluster: Cluster, prometheus: Watched) -> None:
-    replica = cluster.replicas[2]
-    paged = 'sum by (instance) (ALERTS{alertname="EventLoopBlocked", alertstate="firing"})'
-
-    until(lambda: not prometheus.by_instance(paged), "what was before is over")
-
-    with _blocked(replica):
-        until(lambda: bool(prometheus.by_instance(paged)), "somebody is paged")
-        found = prometheus.by_instance(paged)
-
-    assert found.keys() == {replica.instance}
 
 
 def test_a_replica_is_killed_and_nobody_notices(cluster: Cluster) -> None:
@@ -215,6 +212,11 @@ def _asked_of_each(cluster: Cluster) -> dict[str, float]:
     return {each.instance: sum_of(each, REQUESTS, **PRODUCT) for each in cluster.replicas}
 
 
+def _asked_at_once(cluster: Cluster, callers: list[str], seconds: float = 0.0) -> Counter[int]:
+    url = f"{cluster.balancer.url}/v1/product/{A_COLD_PRODUCT}/enriched"
+    return asyncio.run(crowd(url, callers, seconds))
+
+
 def _times_without_valkey(cluster: Cluster) -> int:
     return sum(replica.log().count('"redis_unavailable"') for replica in cluster.replicas)
 
@@ -225,28 +227,6 @@ def _blamed(replica: Replica) -> tuple[str, str] | None:
         if stall["phase"] == "ongoing" and stall["culprit"]:
             return stall["route"], stall["culprit"]["function"]
     return None
-
-
-async def _crowd(cluster: Cluster, callers: Sequence[str], seconds: float = 0.0) -> Counter[int]:
-    """The answers to one request of each caller for the same product, within so many seconds."""
-    timeout = aiohttp.ClientTimeout(total=60)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(
-        cluster.balancer.url, connector=connector, timeout=timeout
-    ) as session:
-
-        async def ask(caller: str) -> int:
-            path, headers = f"/v1/product/{A_COLD_PRODUCT}/enriched", {"X-Forwarded-For": caller}
-            async with session.get(path, headers=headers) as response:
-                await response.read()
-                return response.status
-
-        async with asyncio.TaskGroup() as group:
-            asked = []
-            for caller in callers:
-                asked.append(group.create_task(ask(caller)))
-                await asyncio.sleep(seconds / len(callers))
-    return Counter(task.result() for task in asked)
 
 
 def _predicted(cluster: Cluster) -> tuple[int, str | None]:

@@ -1,8 +1,9 @@
-"""Steady load from outside, on a thread of its own: whatever a test does, they go on coming."""
+"""Who comes from outside: steadily, on a thread of their own, or all at once."""
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -74,3 +75,22 @@ def visitors(url: str) -> Iterator[Visitors]:
             visitors.leave()
         coming.result()
     assert visitors.failed == []
+
+
+async def crowd(url: str, callers: Sequence[str], seconds: float = 0.0) -> Counter[int]:
+    """The statuses of one request for each caller's address, all within so many seconds."""
+    timeout = aiohttp.ClientTimeout(total=60)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def ask(caller: str) -> int:
+            async with session.get(url, headers={"X-Forwarded-For": caller}) as response:
+                await response.read()
+                return response.status
+
+        async with asyncio.TaskGroup() as group:
+            asked = []
+            for caller in callers:
+                asked.append(group.create_task(ask(caller)))
+                await asyncio.sleep(seconds / len(callers))
+    return Counter(task.result() for task in asked)
