@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,7 @@ HAS_BOTH = shutil.which("prometheus") and (
     shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 )
 LINKS = ("dashboard", "runbook")
+BOARD = "stallscope-event-loop"
 CULPRIT = "service.demo.mistakes:block"
 LINE = "time.sleep(seconds)"
 WIDE: ViewportSize = {"width": 1440, "height": 900}
@@ -64,6 +66,8 @@ def paged() -> Iterator[Paged]:
     """For all tests: they come in the order of the events."""
     with environment_of_its_own() as environment, started(environment, "Ctrl-C") as demo:
         _let_it_end_soon(environment)
+        # Else the stall is over before anybody counts.
+        until(lambda: _is_scraped(environment), "Prometheus knows the service")
         get(environment["PORT"], "/fault/block?seconds=6")
         yield Paged(environment, demo, _await_page(environment, "firing"))
 
@@ -88,7 +92,6 @@ def test_a_browser_comes_from_the_page_to_the_guilty_line(paged: Paged, chromium
     culprit = _row_of_the_culprit(page)
     expect(page.locator("#board")).to_contain_text("Event loop")
     expect(page.get_by_text(paged.alert["labels"]["instance"]).first).to_be_visible()
-    _keep_pictures(page)
     with context.expect_page() as opened:
         culprit.get_by_role("link", name="The stalls, with stacks").click()
     stalls = opened.value
@@ -97,6 +100,8 @@ def test_a_browser_comes_from_the_page_to_the_guilty_line(paged: Paged, chromium
 
     expect(entry).to_contain_text("/fault/block")
     expect(entry).to_contain_text(LINE)
+    if "PICTURES" in os.environ:
+        _keep_pictures(page, paged)
     context.close()
 
 
@@ -129,14 +134,18 @@ def _row_of_the_culprit(page: Page) -> Any:
     return row
 
 
-def _keep_pictures(event_loop: Page) -> None:
-    if folder := os.environ.get("PICTURES"):
-        event_loop.screenshot(path=f"{folder}/event_loop.png")
-        overview = event_loop.context.new_page()
-        overview.goto(event_loop.url.replace("stallscope-event-loop", "stallscope-overview"))
-        overview.locator('#board[data-state="ready"]').wait_for()
-        overview.screenshot(path=f"{folder}/overview.png")
-        overview.close()
+def _keep_pictures(page: Page, paged: Paged) -> None:
+    """Of a few minutes that have something to show."""
+    for seconds in (0.3, 1.5, 0.2, 0.6):
+        time.sleep(25)
+        get(paged.environment["PORT"], f"/fault/block?seconds={seconds}")
+    time.sleep(5)
+    for name in ("overview", "event_loop"):
+        board = f"stallscope-{name.replace('_', '-')}"
+        address = paged.alert["annotations"]["dashboard_url"].replace(BOARD, board)
+        page.goto(f"{address}&from=now-3m&to=now")
+        page.locator('#board[data-state="ready"]').wait_for()
+        page.screenshot(path=f"{os.environ['PICTURES']}/{name}.png", full_page=True)
 
 
 def _let_it_end_soon(environment: dict[str, str]) -> None:
@@ -167,6 +176,11 @@ def _answers(port: str, path: str) -> bool:
         return get(port, path)[0] == http.client.OK
     except OSError:
         return False
+
+
+def _is_scraped(environment: dict[str, str]) -> bool:
+    asked = "/api/v1/query?query=asyncio_eventloop_stalls_total"
+    return bool(get_json(environment["PROMETHEUS_PORT"], asked)["data"]["result"])
 
 
 def _rule(environment: dict[str, str], name: str) -> dict[str, Any]:
