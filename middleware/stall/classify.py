@@ -101,8 +101,10 @@ def _lost_to_other_threads(evidence: Evidence) -> bool:
     own = evidence.own
     if evidence.on_cpu >= own / 2 or evidence.gil_owner is not None:
         return evidence.on_cpu < own / 2 and evidence.gil_owner == "other"
-    waits = evidence.gil_wait >= own / 2 or evidence.gil_polls_per_second >= _POLLS_PER_SECOND
-    return waits and evidence.other_cpu >= own / 2
+    waits = evidence.gil_wait >= own / 2
+    # Who holds the GIL does not ask for it: where both wait, it is somebody else's.
+    asks = evidence.gil_polls_per_second >= _POLLS_PER_SECOND
+    return (waits and asks) or ((waits or asks) and evidence.other_cpu >= own / 2)
 
 
 def _of_the_loop(evidence: Evidence) -> Cause:

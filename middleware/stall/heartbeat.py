@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..in_flight import InFlight
 from ..settings import StallSettings
-from .clocks import ThreadClock
+from .clocks import ThreadClock, switches_of_this_thread
 from .garbage import GarbageClock
 from .pulse import Beat, Pulse
 
@@ -17,7 +17,11 @@ _MOST_LATE = 1000  # beats that the watchdog has not heard of
 
 
 class Heartbeat:
-    """Beats until stopped. `late` has the pairs of beats with more than a threshold in between."""
+    """Beats until stopped.
+
+    `late` has the pairs of beats with more than a threshold in between, and how often the loop's
+    thread gave its CPU away in that time.
+    """
 
     def __init__(
         self,
@@ -34,7 +38,7 @@ class Heartbeat:
         self._threshold_ns = int(settings.threshold_seconds * 1e9)
         self._observe_delay = observe_delay
         self._timer: asyncio.TimerHandle | None = None
-        self.late: deque[tuple[Beat, Beat]] = deque(maxlen=_MOST_LATE)
+        self.late: deque[tuple[Beat, Beat, int]] = deque(maxlen=_MOST_LATE)
         self.longest_delay_ns = 0  # since somebody has set it back
 
     def start(self) -> None:
@@ -42,6 +46,7 @@ class Heartbeat:
         self.loop = asyncio.get_running_loop()
         self.clock = ThreadClock()
         self.last = self._now(1)
+        self._switches = switches_of_this_thread()
         self.pulse.write_beat(self.last)
         self.pulse["loop_thread"] = self.clock.native_id
         self._timer = self.loop.call_later(self._seconds, self._beat)
@@ -83,9 +88,10 @@ class Heartbeat:
         self.pulse.write_beat(beat)
         self.last = beat
         self._in_flight.overdue_at = time.perf_counter() + self._overdue_seconds
-        delay_ns = beat.at_ns - last.due_ns
+        delay_ns, switches = beat.at_ns - last.due_ns, switches_of_this_thread()
         if delay_ns > self._threshold_ns:
-            self.late.append((last, beat))
+            self.late.append((last, beat, switches - self._switches))
+        self._switches = switches
         self.longest_delay_ns = max(delay_ns, self.longest_delay_ns)
         if self._observe_delay is not None:
             self._observe_delay(max(delay_ns, 0) / 1e9)

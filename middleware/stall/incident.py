@@ -88,6 +88,7 @@ class Incident:
         self.samples: Counter[Sample] = Counter()
         self.whereabouts: Counter[str] = Counter()  # see ThreadClock
         self.gil_wait_ns = 0  # the watchdog's longest
+        self.switches: int | None = None  # of the loop's thread, once it is over
         self.stopped = False  # nothing of the process ran, as far as the watchdog can tell
         self.turns = 0  # that were seen to end
         self.longest = self._turn = Turn(0, last.due_ns, last.due_ns)

@@ -144,6 +144,8 @@ def _was_idle(incident: Incident) -> bool:
 
 
 def _polls_per_second(incident: Incident, now: Reading) -> float:
+    if incident.switches is not None:
+        return incident.switches / (now.at_ns - incident.last.at_ns) * 1e9
     if incident.opened is None or now.at_ns <= incident.opened.at_ns:
         return 0.0
     polls = now.voluntary_switches - incident.opened.voluntary_switches

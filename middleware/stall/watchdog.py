@@ -136,7 +136,7 @@ class Watchdog:
         throttled_ns = self._cgroup.throttled_ns()
         # By now the beat may have come: then the glimpse was the last of this stall.
         while self._heartbeat.late:
-            self._end(*self._heartbeat.late.popleft(), throttled_ns, wait)
+            self._end(self._heartbeat.late.popleft(), throttled_ns, wait)
         if self._incident is not None and glimpse.late_ns >= self._threshold_ns:
             self._tell(self._incident, glimpse, Reading.now(self._heartbeat, throttled_ns))
 
@@ -170,12 +170,14 @@ class Watchdog:
             self._receive(incident)
             self._announcer.goes_on(*self._judge.verdict(incident, now))
 
-    def _end(self, last: Beat, beat: Beat, throttled_ns: int, wait: Wait) -> None:
+    def _end(self, late: tuple[Beat, Beat, int], throttled_ns: int, wait: Wait) -> None:
         """The beat has come; the stall before it may not have been seen while it lasted."""
+        last, beat, switches = late
         incident, self._incident = self._incident, None
         if incident is None or incident.last is not last:
             incident = Incident(last, self._threshold_ns, self._throttled_ns)
             incident.note(wait, beat.at_ns)
+        incident.switches = switches
         self._receive(incident, _FINDING_SECONDS)
         end = Reading.at(beat, self._heartbeat, throttled_ns)
         in_flight, was_seen = self._viewpoint.in_flight, incident.opened is not None

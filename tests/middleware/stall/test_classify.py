@@ -119,8 +119,10 @@ def test_nobody_is_said_to_hold_a_gil_that_nobody_waited_for(stall: Evidence) ->
 
 @patient
 @given(stalls())
-def test_another_thread_is_blamed_only_when_it_held_the_gil_or_computed(stall: Evidence) -> None:
-    alone = replace(stall, gil_owner=None, other_cpu=0.0)
+def test_another_thread_is_blamed_only_when_it_held_the_gil_or_computed_or_the_loop_asked_for_it(
+    stall: Evidence,
+) -> None:
+    alone = replace(stall, gil_owner=None, other_cpu=0.0, gil_polls_per_second=0.0)
 
     assert classify(alone) is not Cause.GIL_WAIT_OTHER_THREAD
 
@@ -151,6 +153,7 @@ def test_a_thread_that_computed_all_the_time_is_not_said_to_have_waited(stall: E
         (replace(STALL, gil_owner="other", samples=0), Cause.GIL_WAIT_OTHER_THREAD),
         (replace(STALL, gil_wait=0.28, other_cpu=0.29), Cause.GIL_WAIT_OTHER_THREAD),
         (replace(STALL, gil_polls_per_second=180, other_cpu=0.29), Cause.GIL_WAIT_OTHER_THREAD),
+        (replace(STALL, gil_polls_per_second=180, gil_wait=0.28), Cause.GIL_WAIT_OTHER_THREAD),
         (replace(STALL, gc=0.28, on_cpu=0.29, gil_wait=0.28), Cause.GC_PAUSE),
         (replace(STALL, run_queue=0.25), Cause.CPU_STARVED),
         (replace(STALL, throttled=0.25), Cause.CGROUP_THROTTLED),

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,6 +39,17 @@ def await_answer(sidecar: Sidecar) -> None:
         assert time.monotonic() < limit
         sidecar.receive()
         time.sleep(0.005)
+
+
+def hanging(run: Run, name: str) -> tuple[Running, Any]:
+    """What is said of it first; a host that lets nobody run, and is blamed, may need five runs."""
+    for _ in range(5):
+        watched = run(name)
+        stall = watched.says("event_loop_stall")
+        if stall["cause"] != "cpu_starved":
+            break
+        watched.close()
+    return watched, stall
 
 
 def source_line(stall: dict[str, dict[str, str]]) -> str:
@@ -181,9 +193,7 @@ def descriptors_and_children() -> tuple[int, str]:
 
 @pytest.mark.parametrize("name", ["matches_catastrophically", "adds_up"])
 def test_c_code_that_holds_the_gil_is_named_before_it_returns(run: Run, name: str) -> None:
-    watched = run(name)
-
-    stall = watched.says("event_loop_stall")
+    watched, stall = hanging(run, name)
     watched.says("returned")
     received = watched.says("received")
 
@@ -237,8 +247,7 @@ def test_a_stopped_process_is_nobodys_fault(run: Run) -> None:
 
 
 def test_a_process_killed_in_a_hang_is_told_of_with_the_culprit(run: Run) -> None:
-    watched = run("matches_for_hours")
-    stall = watched.says("event_loop_stall")
+    watched, stall = hanging(run, "matches_for_hours")
 
     watched.kill()
     died = watched.says("worker_died")
