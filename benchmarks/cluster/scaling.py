@@ -74,7 +74,7 @@ def filled(page: str) -> str:
     blocks = {
         "measured": _measured_table(measured),
         "scale": _scale_table(measured),
-        "check": _check_table(measured),
+        "check": check_table(measured),
         "haproxy": _haproxy(),
     }
     for name, block in blocks.items():
@@ -125,7 +125,8 @@ def _scale_table(measured: Measured) -> str:
     return table(head, [[name, *(show(each) for each in scales)] for name, show in ROWS])
 
 
-def _check_table(measured: Measured) -> str:
+def check_table(measured: Measured) -> str:
+    """How late answers were, and how late the simulation says."""
     if measured.trial is None:
         return "Not measured yet."
     trial = measured.trial

@@ -14,6 +14,7 @@ from benchmarks.cluster.costs import (
 )
 from benchmarks.cluster.footprint import connections, memory_mb, one_by_one, scrape
 from benchmarks.cluster.measured import CACHED, SENTIMENT, SHARED, TABULAR, UNCACHED, Measured
+from benchmarks.cluster.scaling import check_table
 from benchmarks.cluster.scene import MOST_REPLICAS, open_scene
 from benchmarks.cluster.trial import trial, work
 from benchmarks.overhead.programs import load_averages
@@ -40,7 +41,7 @@ def cluster(rounds: int, seconds: float | None) -> str:
     with open_arena() as arena:
         measured = _measured(arena, rounds, seconds or 4.0)
     measured.save()
-    return "\n\n".join((_costs_table(measured), _trial_table(measured), _verdicts(measured)))
+    return "\n\n".join((_costs_table(measured), check_table(measured), _verdicts(measured)))
 
 
 def _measured(arena: Arena, rounds: int, seconds: float) -> Measured:
@@ -97,28 +98,6 @@ def _costs_table(measured: Measured) -> str:
         for kind, words in _KINDS.items()
     ]
     return report.table(head, rows)
-
-
-def _trial_table(measured: Measured) -> str:
-    assert measured.trial is not None
-    head = ["replicas", "p50, ms", "simulated", "p99, ms", "min … max", "simulated", "of measured"]
-    rows = [
-        [
-            str(each.replicas),
-            f"{each.measured_p50_ms:.2f}",
-            f"{each.simulated_p50_ms:.2f}",
-            f"{each.measured_p99_ms:.1f}",
-            f"{each.p99_least_ms:.1f} … {each.p99_most_ms:.1f}",
-            f"{each.simulated_p99_ms:.1f}",
-            f"{each.simulated_p99_ms / each.measured_p99_ms:.2f}",
-        ]
-        for each in measured.trial.checks
-    ]
-    trial = measured.trial
-    said = (
-        f"{trial.rate:g} requests/s for {trial.seconds:g} s, core {trial.core_busy_ratio:.0%} busy"
-    )
-    return f"{said}:\n\n{report.table(head, rows)}"
 
 
 def _verdicts(measured: Measured) -> str:

@@ -8,6 +8,7 @@ from .record import Cause
 _POLLS_PER_SECOND = 50
 _SCARCELY = 0.1  # of a time: a thread with so little CPU in it had to wait for one
 _MANY_LOOKS = 10
+_DOUBT = 0.1  # of a time: looks are taken at moments, and clocks run on
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def in_run_queue(counted: float, seconds: float, looks: int, runnable_share: flo
     """
     if looks < _MANY_LOOKS:
         return counted
-    return min(counted, seconds * (_SCARCELY + 2 * runnable_share))
+    return min(counted, seconds * (_DOUBT + 2 * runnable_share))
 
 
 def _from_outside(evidence: Evidence) -> Cause | None:
