@@ -48,11 +48,12 @@ models: training/.venv/installed  ## train every model anew, an hour or so: make
 bench: .venv/installed          ## ours beside its peers, one table of ratios
 	$(BIN)/python -m benchmarks $(ARGS)
 
+# Extras are kept: to pip 23, what a package asks for as coverage[toml] is not what is locked as coverage.
 lock:                           ## resolve requirements.lock anew: hashes, no addresses
 	$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --universal --extra service --extra otlp-grpc --extra embedded --extra dev \
+	$(BIN)/uv pip compile pyproject.toml --universal --no-strip-extras --extra service --extra otlp-grpc --extra embedded --extra dev \
 	  --python-version 3.11 --generate-hashes --no-header --upgrade --output-file requirements.lock
-	$(BIN)/uv pip compile pyproject.toml --universal --extra service --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --universal --no-strip-extras --extra service --python-version 3.11 \
 	  --generate-hashes --no-header --constraint requirements.lock --output-file service/requirements.lock
 
 # Installed once; again only when a dependency changed.
