@@ -9,6 +9,10 @@ import asyncpg
 from service.adapters.postgres_types import Connection, Pool, PoolConnection
 from service.settings import DatabaseSettings
 
+# All of a pool's at once, of a server that may have just started. A request gives up sooner: it
+# has `acquire_timeout_seconds` for the wait and the connecting together.
+CONNECT_SECONDS = 10.0
+
 
 class _Connection(Connection):
     """Single reads leave nothing behind that a reset, one more round trip, would have to undo."""
@@ -28,7 +32,7 @@ async def open_pool(
         min_size=settings.pool_min_size,
         max_size=settings.pool_max_size,
         max_inactive_connection_lifetime=0,  # an idle pool stays warm
-        timeout=settings.acquire_timeout_seconds,
+        timeout=CONNECT_SECONDS,
         connection_class=_Connection,
         server_settings={
             "application_name": "stallscope",

@@ -1,4 +1,4 @@
-"""A road to PostgreSQL on which answers get lost when a test says so."""
+"""A road to PostgreSQL on which answers get lost, or which takes long, when a test says so."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,6 +14,7 @@ class LossyRoad:
     def __init__(self, path: str) -> None:
         self.path = path
         self.loses_answers = False
+        self.seconds_to_connect = 0.0
         self._writers: list[asyncio.StreamWriter] = []
 
     def break_off(self) -> None:
@@ -24,6 +25,7 @@ class LossyRoad:
 
     async def lead(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one conversation."""
+        await asyncio.sleep(self.seconds_to_connect)
         from_server, to_server = await asyncio.open_unix_connection(self.path)
         self._writers += [writer, to_server]
         async with asyncio.TaskGroup() as both_ways:

@@ -21,6 +21,7 @@ from service.products.domain import Price, Product, ProductId, Reason
 from service.products.ports import SourceError
 from service.settings import DatabaseSettings
 from tests.service.adapters.conftest import Clock, eventually, eventually_told, suspended
+from tests.service.adapters.lossy_road import lossy_road
 
 SEVEN = ProductId(7)
 NOBODYS = ProductId(999_999)
@@ -393,6 +394,13 @@ async def test_a_database_that_is_not_there_is_refused_at_start(
     with pytest.raises((FileNotFoundError, ConnectionRefusedError)):
         async with open_pool(PATIENT, database_url):
             pass
+
+
+async def test_a_server_that_is_slow_to_let_us_in_only_delays_the_start(database_url: str) -> None:
+    async with lossy_road(database_url) as (road, url):
+        road.seconds_to_connect = HASTY.acquire_timeout_seconds * 2
+        async with open_pool(HASTY, url) as pool:
+            assert pool.get_size() == HASTY.pool_max_size
 
 
 async def test_every_session_is_limited_in_time(patient: Bench) -> None:
