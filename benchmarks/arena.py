@@ -15,7 +15,8 @@ from benchmarks.load.plan import Plan
 from benchmarks.load_run import run_load
 from benchmarks.programs import module, running
 from service.demo.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.demo.folders import free_port, short_temp_folder
+from service.demo.folders import short_temp_folder
+from service.demo.ports import free_port
 
 PRODUCTS = 10_000
 DATABASE_URL = "postgresql://postgres@127.0.0.1:{port}/postgres"

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.arena import Arena
 from benchmarks.cores import CONTESTANT_CORE, SURROUNDINGS_CORE, cpu_seconds, on_core
 from benchmarks.programs import START_SECONDS, ProgramError, module, running
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.cluster.balancer import Balancer, Place, running_balancer
 
 MOST_REPLICAS = 3

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.detector.ours import OURS
 from benchmarks.stalls.app import BEGUN_SECONDS
 from benchmarks.stalls.watched import Watched, watched
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.stalls.calibration import amount_for
 
 TIMES = 20

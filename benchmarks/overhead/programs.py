@@ -15,7 +15,7 @@ from benchmarks.installation import PYTHON_PEERS, peer_program
 from benchmarks.overhead.in_process import Cost
 from benchmarks.overhead.variants import Variant
 from benchmarks.programs import ROOT, module, running
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 
 SLACK_SECONDS = 60.0
 _PACKAGES = (

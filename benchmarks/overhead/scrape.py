@@ -14,7 +14,7 @@ from benchmarks.overhead.programs import Server, environment, load_averages, ser
 from benchmarks.overhead.scrape_app import SERIES
 from benchmarks.overhead.variants import BARE
 from benchmarks.report import table
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 
 GAP_LIMIT_MS = 10.0
 SCRAPES = 9  # a round

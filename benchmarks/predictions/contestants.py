@@ -18,7 +18,7 @@ from benchmarks.installation import HERE
 from benchmarks.predictions.question import PATH
 from benchmarks.programs import running
 from benchmarks.scenarios import UPSTREAM_MS
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.settings import PACKAGED_MODELS
 
 READY_SECONDS = 60.0

@@ -18,7 +18,7 @@ from benchmarks.installation import peer_program
 from benchmarks.programs import ROOT
 from benchmarks.stalls.contestants import Tool
 from benchmarks.stalls.reading import Said
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 
 START_SECONDS = 60.0
 SETTLE_SECONDS = 1.0  # until every tool watches

@@ -9,6 +9,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from service.demo.answers import Kind
+from service.demo.ports import free_port
 from service.demo.stand_ins import DEFAULT_PORTS
 from service.demo.webhook import DEFAULT_PORT as WEBHOOK_PORT
 
@@ -103,7 +104,9 @@ class WatchAddresses:
 
             def free(part: str, name: str, default: int) -> Address:
                 wanted = Address(_LOCAL, _port(chosen, name, default), part, name)
-                return wanted if _bind(wanted, bound) is None else _elsewhere(wanted, bound)
+                if _bind(wanted, bound) is None:
+                    return wanted
+                return replace(wanted, port=free_port(), instead_of=wanted.port)
 
             return cls(
                 free("Preview", "PREVIEW_PORT", 3000),
@@ -111,12 +114,6 @@ class WatchAddresses:
                 free("Alertmanager", "ALERTMANAGER_PORT", 9093),
                 free("Webhook", "WEBHOOK_PORT", WEBHOOK_PORT),
             )
-
-
-def _elsewhere(wanted: Address, bound: ExitStack) -> Address:
-    probe = bound.enter_context(socket.socket())
-    probe.bind((wanted.host, 0))
-    return replace(wanted, port=probe.getsockname()[1], instead_of=wanted.port)
 
 
 def _port(chosen: Mapping[str, str], name: str, default: int) -> int:

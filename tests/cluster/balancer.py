@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.demo.processes import end, launch
 from tests.integration.running import until
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.cluster.balancer import Balancer, Place, running_balancer
 from tests.integration.conftest import World
 from tests.integration.running import RunningService, until

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from dashboards.generate import GENERATED
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.cluster.running import Cluster
 from tests.dashboards.alerting import hurried
 from tests.dashboards.live import PROMETHEUS, Prometheus

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.slo import seconds_of
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.integration.running import until
 
 # Debian's name, then everybody else's.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.dashboards.reading import Asked, asked, filled_in
 from tests.integration.running import PATIENCE_SECONDS, RunningService, until
 from tests.service.command import command, environment_of

@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.conftest import RunningStandIn
 from tests.service.command import command, environment_of
 

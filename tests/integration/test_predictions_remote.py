@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.predictions.domain import MODELS
 from tests.integration.conftest import World
 from tests.integration.predicting import (

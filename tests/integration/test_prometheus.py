@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.integration.running import RunningService, until
 
 pytestmark = [

@@ -12,7 +12,7 @@ import pytest
 
 from service.__main__ import main
 from service.demo.embedded import EmbeddedPostgres
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.service.command import command, environment_of, run
 
 

@@ -12,7 +12,7 @@ import pytest
 from middleware.stall.history import StallHistory
 from middleware.stall.record import Cause, Frame
 from service.__main__ import main
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.middleware.ops.stall_records import (
     history_of,
     history_of_every_cause,

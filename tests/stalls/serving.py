@@ -17,7 +17,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.middleware.otlp_receiver import OtlpReceiver
 from tests.middleware.sentry_receiver import SentryReceiver
 

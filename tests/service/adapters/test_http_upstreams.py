@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from service.adapters.circuit_breaker import CircuitBreaker, CircuitState
 from service.adapters.http_upstreams import HttpReviews, HttpStock, HttpUpstream, open_session
 from service.demo.answers import reviews_of, stock_of
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.products.domain import ProductId, Reason, Review, Warehouse
 from service.products.ports import SourceError
 from service.settings import UpstreamSettings

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from service.demo.embedded import short_temp_folder
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from tests.service.demo.running import MARK
 
 PORTS = ("PORT", "OPS_PORT", "PREVIEW_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "WEBHOOK_PORT")

@@ -20,7 +20,7 @@ from service.demo.embedded import (
     ServerError,
     short_temp_folder,
 )
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.demo.processes import end, launch, unprivileged_owner
 
 ORPHANING = """

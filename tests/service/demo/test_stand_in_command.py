@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.demo.stand_ins import serve_stand_in
 from tests.conftest import RunningStandIn
 

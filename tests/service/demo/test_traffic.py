@@ -15,7 +15,7 @@ from aiohttp import web
 from service.demo.addresses import Address, Addresses
 from service.demo.embedded import EmbeddedServer, EmbeddedValkey, short_temp_folder
 from service.demo.faults import Pace, Stage, cause_faults
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.demo.rehearsals import FAULTS, faults_of
 from service.demo.traffic import popular_product, send_traffic
 from tests.conftest import RunningStandIn

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from service.demo.folders import free_port
+from service.demo.ports import free_port
 from service.demo.webhook import serve_webhook
 from tests.integration.running import until
 from tests.service.command import command, environment_of, run
