@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import socket
 import sys
@@ -94,6 +95,8 @@ def _work(options: argparse.Namespace) -> int:
 def _serve_here(
     settings: "Settings", listener: socket.socket | None = None, *, with_mistakes: bool = False
 ) -> int:
+    # All that is imported stays: to walk through it is in vain, and with a loop running a stall.
+    gc.disable()
     from service.server import serve
 
     more_routes = None
@@ -101,6 +104,7 @@ def _serve_here(
         from service.demo.mistakes import mistakes
 
         more_routes = mistakes
+    gc.freeze()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings, listener, more_routes=more_routes))
     return 0

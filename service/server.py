@@ -88,12 +88,13 @@ class GracefulServer(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open everything, then tell the garbage collector that it stays."""
+        """Open everything, then tell the garbage collector that it stays, and let it work."""
         await super().startup(sockets)
         # Walking all that is loaded, again and again, took a tenth of a cached answer's time.
         gc.collect()
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
+        gc.enable()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let idle connections bring the requests that are under way; then uvicorn's shutdown."""

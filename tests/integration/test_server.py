@@ -302,6 +302,14 @@ async def test_what_operators_see_is_not_on_the_api_port(service: RunningService
     assert statuses == [404, 404, 404]
 
 
+async def test_nothing_of_a_start_is_a_pause_for_the_garbage_collector(
+    service: RunningService,
+) -> None:
+    stalls = json.loads(service.ops("/stalls.json")[1])["stalls"]
+
+    assert "gc_pause" not in {stall["cause"] for stall in stalls}
+
+
 async def test_the_log_is_json_line_by_line_after_all_this(service: RunningService) -> None:
     for line in service.log().splitlines():
         assert json.loads(line)["event"]
