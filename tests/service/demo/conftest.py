@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -13,22 +13,26 @@ from tests.service.demo.running import MARK
 PORTS = ("PORT", "OPS_PORT", "PREVIEW_PORT", "PROMETHEUS_PORT", "ALERTMANAGER_PORT", "WEBHOOK_PORT")
 
 
-@pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
-    """Of one test's demo."""
-    with environment_of_its_own() as environment:
-        yield environment
-
-
-@contextmanager
-def environment_of_its_own() -> Iterator[dict[str, str]]:
-    """What somebody else's demo meanwhile does not matter to."""
+@pytest.fixture(scope="module")
+def demo_folder() -> Iterator[Path]:
+    """Where a module's demos have their files, each those of the one before."""
     with short_temp_folder() as folder:
-        yield {
-            **os.environ,
-            MARK: str(folder),
-            "TMPDIR": str(folder),
-            **{name: str(free_port()) for name in PORTS},
-            "REVIEWS__URL": f"http://127.0.0.1:{free_port()}",
-            "INVENTORY__URL": f"http://127.0.0.1:{free_port()}",
-        }
+        yield folder
+
+
+@pytest.fixture
+def environment(demo_folder: Path) -> dict[str, str]:
+    """Of one test's demo."""
+    return environment_in(demo_folder)
+
+
+def environment_in(folder: Path) -> dict[str, str]:
+    """What somebody else's demo meanwhile does not matter to."""
+    return {
+        **os.environ,
+        MARK: str(folder),
+        "TMPDIR": str(folder),
+        **{name: str(free_port()) for name in PORTS},
+        "REVIEWS__URL": f"http://127.0.0.1:{free_port()}",
+        "INVENTORY__URL": f"http://127.0.0.1:{free_port()}",
+    }

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from tests.browser import PATIENCE_MS
 from tests.integration.running import until
-from tests.service.demo.conftest import environment_of_its_own
+from tests.service.demo.conftest import environment_in
 from tests.service.demo.running import (
     RunningDemo,
     await_none_left,
@@ -62,9 +62,10 @@ class Paged:
 
 
 @pytest.fixture(scope="module")
-def paged() -> Iterator[Paged]:
+def paged(demo_folder: Path) -> Iterator[Paged]:
     """For all tests: they come in the order of the events."""
-    with environment_of_its_own() as environment, started(environment, "Ctrl-C") as demo:
+    environment = environment_in(demo_folder)
+    with started(environment, "Ctrl-C") as demo:
         _let_it_end_soon(environment)
         # Else the stall is over before anybody counts.
         until(lambda: _is_scraped(environment), "Prometheus knows the service")

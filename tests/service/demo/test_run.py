@@ -7,7 +7,11 @@ import subprocess
 
 import pytest
 
+from service.demo.embedded import short_temp_folder
+from tests.service.demo.conftest import environment_in
 from tests.service.demo.running import await_none_left, get_json, left_running, run, started
+
+pytestmark = pytest.mark.xdist_group("demo")
 
 
 def test_a_taken_port_is_named_and_how_to_choose_another(environment: dict[str, str]) -> None:
@@ -43,6 +47,19 @@ def test_a_service_that_ends_by_itself_ends_the_demo_with_1(environment: dict[st
     assert ended.returncode == 1
     assert "the service ended by itself, with exit code 2" in ended.stderr
     await_none_left(environment)
+
+
+@pytest.mark.no_cover
+def test_a_signal_during_the_very_first_start_does_the_next_one_no_harm() -> None:
+    with short_temp_folder() as folder:
+        environment = environment_in(folder)
+        with started(environment, "Starting PostgreSQL") as demo:
+            demo.process.send_signal(signal.SIGINT)
+            assert demo.process.wait(60) == 0
+        await_none_left(environment)
+
+        with started(environment, "Stops by itself", "--duration", "1") as demo:
+            assert demo.process.wait(60) == 0
 
 
 @pytest.mark.parametrize(
