@@ -116,9 +116,10 @@ def test_the_trace_of_a_victim_says_who_stalled_it(app: RunningApp) -> None:
     app.get("/release")
     assert victim.result(30).status == 200
     [span] = until(lambda: spans(app, trace_id, "GET /slow/{item}"), "the victim's span")
-    [event] = [each for each in span.events if each.name == "event_loop.stalled_by"]
-    attributes = attributes_of(event.attributes)
-    assert attributes["stallscope.stall.id"] == seen.stall["id"]
+    events = [each for each in span.events if each.name == "event_loop.stalled_by"]
+    told = [attributes_of(event.attributes) for event in events]
+    # Several, where a busy host was to blame for the first and another one was asked for.
+    [attributes] = [each for each in told if each["stallscope.stall.id"] == seen.stall["id"]]
     # What was known when it began: a busy host may have been the first suspect.
     line = seen.stall["culprit"]["line"]
     assert attributes.get("code.line.number", line) == line
