@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from service.demo.ports import free_port
 from service.demo.processes import end, launch
+from tests.exposition import value_in
 from tests.integration.running import until
 
 # Debian has it where only root looks.
@@ -115,12 +114,7 @@ class Balancer:
     def metric(self, name: str, **labels: str) -> float:
         """The value of one of its series, 0 when there is none. Raises OSError while it starts."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.observed_port}/metrics") as answer:
-            text = answer.read().decode()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return 0.0
+            return value_in(answer.read().decode(), name, **labels)
 
     def uses(self, number: int) -> bool:
         """Whether it takes the replica of that number, counted from 1, for ready."""

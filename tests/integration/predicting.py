@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFilter
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from service.predictions.domain import IMAGE, SENTIMENT, TABULAR
+from tests.exposition import samples_in
 from tests.integration.running import RunningService, eventually
 from tests.integration.wire import Answer, Wire, connected, request
 
@@ -177,12 +177,7 @@ async def under_load(service: RunningService, *questions: Question) -> AsyncIter
 
 def samples(service: RunningService, name: str, **labels: str) -> list[Sample]:
     """All series of a metric that have these labels."""
-    return [
-        sample
-        for family in text_string_to_metric_families(service.ops("/metrics")[1])
-        for sample in family.samples
-        if sample.name == name and labels.items() <= sample.labels.items()
-    ]
+    return samples_in(service.ops("/metrics")[1], name, **labels)
 
 
 def sum_of(service: RunningService, name: str, **labels: str) -> float:

@@ -11,10 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from service.demo.ports import free_port
 from tests.conftest import RunningStandIn
+from tests.exposition import value_in
 from tests.service.command import command, environment_of
 
 PATIENCE_SECONDS = 60.0
@@ -50,11 +49,7 @@ class RunningService:
 
     def metric(self, name: str, **labels: str) -> float:
         """The value of one series, 0 when there is none."""
-        for family in text_string_to_metric_families(self.ops("/metrics")[1]):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return 0.0
+        return value_in(self.ops("/metrics")[1], name, **labels)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait; gives the exit status."""

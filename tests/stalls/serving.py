@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from service.demo.ports import free_port
+from tests.exposition import samples_in
 from tests.middleware.otlp_receiver import OtlpReceiver
 from tests.middleware.sentry_receiver import SentryReceiver
 
@@ -116,12 +115,7 @@ class RunningApp:
     def series(self, name: str) -> list[tuple[dict[str, str], float]]:
         """All labels and values of one metric."""
         text = self.ops("/metrics")[1].decode()
-        return [
-            (sample.labels, sample.value)
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name
-        ]
+        return [(sample.labels, sample.value) for sample in samples_in(text, name)]
 
 
 def new_trace() -> str:
