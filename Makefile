@@ -5,6 +5,8 @@ BIN := .venv/bin
 # One more than processors: tests wait more than they compute.
 PYTEST_ARGS ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadgroup
 ARGS ?=
+# Without bytecode every process would compile all of this anew: a quarter of a second for each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check format bench openapi dashboards pictures models lock clean
 

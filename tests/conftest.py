@@ -33,6 +33,7 @@ pytest_plugins = ["tests.browser"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let children hear Ctrl-C, also from a background job, and us open enough connections."""
+    gc.disable()  # until all tests are collected: of what is loaded by then nothing ends
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # 1,000 users at once are as many connections; an ordinary user's limit is 1,024.
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -44,6 +45,7 @@ def pytest_collection_finish() -> None:
     """Thousands of tests and all that they import stay: the collector need not look at them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
