@@ -36,6 +36,8 @@ class Observability:
         self.app = app  # OpenTelemetry's middleware comes in between, for all who walk this chain
         self.telemetry = telemetry or Telemetry(settings)
         self._observed = app
+        # Bound once: each request would make its own.
+        self._when_ended, self._when_closed = self._ended, self._closed
         self._tracing: TracingSignal | None = None
         self._begins: Moments = []
         self._ends: Moments = []
@@ -51,10 +53,10 @@ class Observability:
             await self._call_seldom(scope, receive, send)
             return
         if kind == "http":
-            exchange = Exchange(scope, receive, send, self._ended)
+            exchange = Exchange(scope, receive, send, self._when_ended)
             begins = self._begins
         else:
-            exchange = Connection(scope, receive, send, self._closed)
+            exchange = Connection(scope, receive, send, self._when_closed)
             begins = self._connects
         scope[_OBSERVED] = True
         # FastAPI's own way to say that an app is observed already: it would trace it again.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from .asgi import ASGIApp
+from .collector import patient_collector
 from .drops import Drops, Signal
 from .exchange import Exchange
 from .health import Health
@@ -125,6 +126,7 @@ class Telemetry:
         switches = self._switches = settings.observability
         drops = self.drops
         self._open = AsyncExitStack()
+        self._open.enter_context(patient_collector())
         await self._open.enter_async_context(_running(self.health.beat()))
         if switches.logs:
             self._start_logs(settings, drops)

@@ -33,7 +33,6 @@ LINGER_SECONDS = 0.5
 MOST_TO_ACCEPT = 10_000  # then somebody is attacking us
 # Longer than load balancers keep an idle connection, or one of them sends into a closed one.
 KEEP_ALIVE_SECONDS = 75
-GC_THRESHOLD = 10_000  # new containers before a collection; Python's 700 is a few requests' worth
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -93,7 +92,6 @@ class GracefulServer(uvicorn.Server):
         # Walking all that is loaded, again and again, took a tenth of a cached answer's time.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         gc.enable()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,0 +1,26 @@
+"""Python's garbage collector, told that containers come by the hundred and go again."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PATIENCE = 10_000  # new containers before it looks; Python's 700 are some dozens of requests
+
+
+@contextmanager
+def patient_collector() -> Iterator[None]:
+    """Let it wait for PATIENCE new containers, until left; whoever lets it wait longer, may.
+
+    What is noted of a request are a dozen. With 32 in flight these made it look at every few
+    requests, and take what was in flight for lasting: it walked through the whole app several times
+    a second (measured: requests' p99 42 ms, and 8 ms like this; 7 ms for the app alone).
+    """
+    before = gc.get_threshold()
+    ours = (PATIENCE, *before[1:])
+    if 0 < before[0] < PATIENCE:  # 0: it is off
+        gc.set_threshold(*ours)
+    try:
+        yield
+    finally:
+        if gc.get_threshold() == ours:  # nobody else has set it meanwhile
+            gc.set_threshold(*before)
