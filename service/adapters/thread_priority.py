@@ -8,10 +8,14 @@ from enum import IntEnum
 
 
 class Niceness(IntEnum):
-    """How far; what is ready in a moment goes before what takes long."""
+    """How far; what is ready in a moment goes before what takes long.
+
+    Measured with ten times too much to compute: p99 of a refusal was 34 ms at 0, 19 at 5, 16 at 10
+    and 13 at 19, with as many texts answered. At 19 a host's other programs would starve models.
+    """
 
     PREPARING = 2
-    COMPUTING = 5
+    COMPUTING = 10
 
 
 def step_back(niceness: Niceness) -> None:
