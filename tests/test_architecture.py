@@ -47,8 +47,9 @@ ARROWS = {
         "aiohttp redis prometheus_client middleware.cells middleware.drops middleware.dependencies"
     ),
     "middleware.ops*": (
-        "prometheus_client structlog uvicorn middleware.asgi middleware.exchange middleware.health"
-        " middleware.ops middleware.route middleware.settings middleware.stall"
+        "prometheus_client structlog uvicorn middleware.asgi middleware.collector"
+        " middleware.exchange middleware.health middleware.ops middleware.route"
+        " middleware.settings middleware.stall"
     ),
     "middleware.setup*sentry*": (
         "sentry_sdk structlog middleware.drops middleware.exchange middleware.logs middleware.setup"
@@ -99,6 +100,7 @@ ARROWS = {
         "middleware.drops middleware.exchange middleware.in_flight middleware.route"
         " middleware.stall"
     ),
+    "middleware.stall.samples": "middleware.collector middleware.stall",
     "middleware.stall*": "middleware.exchange middleware.in_flight middleware.stall",
     "middleware.pytest_plugin": (
         "prometheus_client pytest uvloop middleware.drops middleware.settings middleware.stall"

@@ -13,6 +13,7 @@ from functools import cache
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
+from ..collector import no_collection
 from ..stall.culprit import Territory
 
 _DEPTH = 200
@@ -96,8 +97,9 @@ def _behind(awaited: object) -> object:
 
 def _called_by(frame: FrameType) -> list[FrameType]:
     """The frames that `frame` has called, innermost first, and itself last."""
-    for innermost in sys._current_frames().values():
-        stack = list(_stack(innermost))
+    with no_collection():
+        stacks = [list(_stack(innermost)) for innermost in sys._current_frames().values()]
+    for stack in stacks:
         if frame in stack:
             return stack[: stack.index(frame) + 1]
     return []

@@ -7,6 +7,7 @@ from collections import Counter
 from contextvars import Context
 from types import CodeType, FrameType
 
+from ..collector import no_collection
 from .culprit import module_of
 from .record import Frame, Stack
 
@@ -26,7 +27,10 @@ class Sampler:
 
     def take(self) -> Sample:
         """Where it is now."""
-        frame = sys._current_frames().get(self._thread)
+        with no_collection():
+            return self._places(sys._current_frames().get(self._thread))
+
+    def _places(self, frame: FrameType | None) -> Sample:
         places: list[tuple[CodeType, int]] = []
         while frame is not None and frame.f_code not in self.runner and len(places) < _DEPTH:
             code = frame.f_code
@@ -38,10 +42,11 @@ class Sampler:
 
     def callback_context(self) -> Context | None:
         """The context of the callback that runs, where the loop is asyncio's."""
-        frame: FrameType | None = sys._current_frames().get(self._thread)
-        while frame is not None and frame.f_code is not _HANDLE_RUN:
-            frame = frame.f_back
-        handle = frame.f_locals.get("self") if frame is not None else None
+        with no_collection():
+            frame: FrameType | None = sys._current_frames().get(self._thread)
+            while frame is not None and frame.f_code is not _HANDLE_RUN:
+                frame = frame.f_back
+            handle = frame.f_locals.get("self") if frame is not None else None
         context = getattr(handle, "_context", None)
         return context if isinstance(context, Context) else None
 

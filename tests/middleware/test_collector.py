@@ -1,11 +1,13 @@
-"""The collector waits while the app is observed, and has its own threshold before and after."""
+"""The collector waits while the app is observed, keeps still while its frames are looked at, and is
+the app's own again afterwards."""
 
 import gc
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from middleware.collector import PATIENCE, patient_collector
+from middleware.collector import PATIENCE, no_collection, patient_collector
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,32 @@ def test_whichever_of_two_apps_stops_first_its_own_is_left(order: tuple[int, int
         apps[number].__exit__(None, None, None)
 
     assert gc.get_threshold() == (700, 10, 10)
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="no collection begins there from 3.12 on")
+def test_none_begins_while_frames_are_looked_at() -> None:
+    gc.set_threshold(1, 1, 1)
+    phases: list[str] = []
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        phases.append(phase)
+
+    with no_collection():
+        gc.callbacks.append(note)
+        kept: list[object] = [[] for _ in range(100)]
+        gc.callbacks.remove(note)
+
+    assert kept
+    assert phases == []
+    assert gc.isenabled()
+
+
+def test_it_stays_off_where_the_app_has_turned_it_off() -> None:
+    gc.disable()
+    try:
+        with no_collection():
+            assert not gc.isenabled()
+
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
