@@ -29,7 +29,7 @@ def guarded_service(world: World) -> Iterator[RunningService]:
         yield running
 
 
-def _schemathesis(service: RunningService, folder: Path, *options: str, examples: int = 30) -> str:
+def _schemathesis(service: RunningService, folder: Path, *options: str, examples: int = 60) -> str:
     """What schemathesis found, with all its checks; fails when that is anything."""
     # Not every file is a picture, which a schema cannot say: hostile ones have tests of their own.
     unsaid = ["--exclude-path-regex", "/predict/image"]
