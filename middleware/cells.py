@@ -1,12 +1,12 @@
 """Plain numbers behind a collector: what a request pays for a metric is a lookup and an addition.
 
 prometheus_client's own children take a lock and walk their buckets for every observation. These are
-written by one thread, the event loop's, and read by any: a scrape may see an observation in its
+written by one thread at a time and read by any: a scrape may see an observation in its
 bucket and not yet in the sum, never a wrong one.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -16,6 +16,7 @@ from prometheus_client.utils import floatToGoString
 from .drops import Drops
 
 Labels = tuple[str, ...]
+Trace = tuple[str, int, bool]  # its id, when it began in ns since the epoch, whether it is sampled
 OTHER = "other"
 
 
@@ -28,18 +29,15 @@ class HistogramCell:
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.sum = 0.0
-        self.exemplars: list[tuple[float, tuple[int, int, bool]] | None] = [None] * len(self.counts)
+        self.exemplars: list[tuple[float, Trace] | None] = [None] * len(self.counts)
 
     def observe(self, value: float) -> None:
         """Count `value` in its bucket."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
 
-    def observe_traced(self, value: float, trace: tuple[int, int, bool]) -> None:
-        """Count `value`, and remember its trace unless that would displace one that was kept.
-
-        A trace is its id, when it began in ns since the epoch, and whether it was sampled.
-        """
+    def observe_traced(self, value: float, trace: Trace) -> None:
+        """Count `value`, and remember its trace unless that would displace one that was kept."""
         bucket = bisect_left(self.bounds, value)
         self.counts[bucket] += 1
         self.sum += value
@@ -57,7 +55,7 @@ class HistogramCell:
                 yield bound, total, None
             else:
                 value, (trace_id, began_ns, _) = kept
-                exemplar = Exemplar({"trace_id": f"{trace_id:032x}"}, value, began_ns / 1e9 + value)
+                exemplar = Exemplar({"trace_id": trace_id}, value, began_ns / 1e9 + value)
                 yield bound, total, exemplar
 
 
@@ -78,6 +76,7 @@ class HistogramFamily(Collector):
         self._bounds = bounds
         self._max_label_sets = max_label_sets
         self._drops = drops
+        self.before_collecting: Callable[[], None] | None = None
         self._cells: dict[Labels, HistogramCell] = {}
 
     def cell(self, *labels: str) -> HistogramCell:
@@ -93,6 +92,8 @@ class HistogramFamily(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """The metric as prometheus_client shows it; `samples` can be walked through, no more."""
+        if self.before_collecting is not None:
+            self.before_collecting()
         metric = Metric(self.name, self.documentation, "histogram")
         metric.samples = _Samples(self)  # type: ignore[assignment]  # it wants a list
         yield metric

@@ -1,7 +1,7 @@
 """One request and its response, as facts; what every signal reads."""
 
-import asyncio
 import re
+from asyncio import CancelledError, current_task
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from random import getrandbits
@@ -37,71 +37,95 @@ class Exchange:
     What follows the last byte, a background task say, is part of the request but not of `seconds`.
     """
 
-    # What most requests leave as it is: a class attribute costs them nothing.
-    route: str | None = None
-    status = 0
-    ended = 0.0
-    error: BaseException | None = None
-    head_sent = False
-    client_disconnected = False
-    request_bytes = 0
-    response_bytes = 0
-    server_timing = b""
-    parent_span_id = 0
-    parent_context: "Context | None" = None
-    sampled = False  # what the trace flags say
-    span: "Span | None" = None  # its server span, if one is recorded
-    traced_elsewhere = False  # somebody else makes its server span
-    awaits_error = False  # answered 5xx: what was raised is known when the app has returned
+    # Slots are read faster than what a class has for its instances.
+    __slots__ = (
+        "_receive",
+        "_send",
+        "_when_ended",
+        "awaits_error",
+        "client_disconnected",
+        "ended",
+        "error",
+        "head_sent",
+        "headers",
+        "method",
+        "parent_context",
+        "parent_span_id",
+        "request_bytes",
+        "request_id",
+        "response_bytes",
+        "route",
+        "sampled",
+        "scope",
+        "server_timing",
+        "span",
+        "span_hex",
+        "started",
+        "started_ns",
+        "status",
+        "task",
+        "trace_hex",
+        "traced_elsewhere",
+    )
 
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, when_ended: Callable[["Exchange"], None]
     ) -> None:
         self.started = perf_counter()
         self.started_ns = time_ns()
+        self.ended = 0.0
         self.scope = scope
         method = scope.get("method", "GET")  # a websocket's handshake has none in ASGI, and is one
         self.method: str = method if method in METHODS else OTHER_METHOD
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.headers = headers
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive, self._send, self._when_ended = receive, send, when_ended
-        self.task = asyncio.current_task()
-        self.span_id = span_id = getrandbits(64) or 1
-        self.trace_id = trace_id = getrandbits(128) or 1
-        self.span_hex = f"{span_id:016x}"
-        self.request_id = self.trace_hex = f"{trace_id:032x}"
-        if b"traceparent" in headers or b"x-request-id" in headers:
+        self.task = current_task()
+        self.route: str | None = None
+        self.status = self.request_bytes = self.response_bytes = 0
+        self.error: BaseException | None = None
+        self.head_sent = self.client_disconnected = False
+        self.server_timing = b""
+        self.parent_span_id = 0
+        self.parent_context: Context | None = None
+        self.span: Span | None = None  # its server span, if one is recorded
+        self.sampled = False  # what the trace flags say
+        self.traced_elsewhere = False  # somebody else makes its server span
+        self.awaits_error = False  # answered 5xx: what is raised is known when the app returns
+        # No all-zero id, which is invalid, in as many years as there are.
+        ids = getrandbits(192).to_bytes(24).hex()
+        self.request_id = self.trace_hex = ids[:32]
+        self.span_hex = ids[32:]
+        if b"traceparent" in self.headers or b"x-request-id" in self.headers:
             self._read_identity()
 
     def _read_identity(self) -> None:
         parent = _TRACEPARENT.fullmatch(self.headers.get(b"traceparent", b""))
         if parent is not None:
-            self.trace_hex = parent[2].decode()
-            self.trace_id, self.parent_span_id = int(parent[2], 16), int(parent[3], 16)
+            self.trace_hex, self.parent_span_id = parent[2].decode(), int(parent[3], 16)
             self.sampled = bool(int(parent[4], 16) & 1)
         request_id = self.headers.get(b"x-request-id", b"")
         if _REQUEST_ID.fullmatch(request_id):
             self.request_id = request_id.decode()
 
     @property
+    def trace_id(self) -> int:
+        """As OpenTelemetry has it; `trace_hex` is how everybody writes it."""
+        return int(self.trace_hex, 16)
+
+    @property
+    def span_id(self) -> int:
+        """As OpenTelemetry has it."""
+        return int(self.span_hex, 16)
+
+    @property
     def seconds(self) -> float:
         """From the request's head to the last byte of the response, so far if it is under way."""
         return (self.ended or perf_counter()) - self.started
 
-    def own_headers(self) -> Headers:
-        """`X-Request-ID`, `traceresponse`, and where the time went until now."""
-        trace = f"00-{self.trace_hex}-{self.span_hex}-0{self.sampled:d}"
-        spent = f"total;dur={(perf_counter() - self.started) * 1e3:.3f}"
-        return [
-            (b"x-request-id", self.request_id.encode()),
-            (b"traceresponse", trace.encode()),
-            (b"server-timing", spent.encode()),
-        ]
-
     def belong_to(self, trace_id: int, span_id: int, *, sampled: bool) -> None:
         """Have the ids of a span that somebody else has started for this request."""
-        self.trace_id, self.span_id, self.sampled = trace_id, span_id, sampled
         self.trace_hex, self.span_hex = f"{trace_id:032x}", f"{span_id:016x}"
+        self.sampled = sampled
 
     async def receive(self) -> Message:
         """What the app calls as `receive`."""
@@ -140,9 +164,19 @@ class Exchange:
             self._finish()
 
     def _with_own_headers(self, message: Message) -> Message:
-        """A copy: the app may send the same message again, to somebody else."""
+        """Besides, `X-Request-ID`, `traceresponse`, and where the time went until now.
+
+        A copy: the app may send the same message again, to somebody else.
+        """
         self.head_sent = True
-        headers = self.own_headers()
+        flags = "01" if self.sampled else "00"
+        trace = f"00-{self.trace_hex}-{self.span_hex}-{flags}"
+        milliseconds = (perf_counter() - self.started) * 1e3
+        headers: Headers = [
+            (b"x-request-id", self.request_id.encode()),
+            (b"traceresponse", trace.encode()),
+            (b"server-timing", b"total;dur=%.3f" % milliseconds),
+        ]
         for header in message.get("headers", ()):
             headers.append(header)
             if header[0] == b"server-timing":
@@ -154,7 +188,7 @@ class Exchange:
         self.error = error
         if self.ended:
             return
-        if isinstance(error, asyncio.CancelledError):
+        if isinstance(error, CancelledError):
             self.status = self.status or CLIENT_CLOSED_REQUEST
         elif not self.client_disconnected:
             self.status = 500  # whatever the head said: it is not what the client got
@@ -185,4 +219,5 @@ def identify(headers: Headers) -> tuple[str, Headers]:
         raise NotImplementedError
 
     exchange = Exchange({"headers": headers}, nothing, nothing, lambda ended: None)
-    return exchange.request_id, exchange.own_headers()
+    head = exchange._with_own_headers({})
+    return exchange.request_id, head["headers"]

@@ -1,6 +1,7 @@
 """The only ASGI wrapper: begins an Exchange, watches it, tells the signals."""
 
 import asyncio
+from math import inf
 
 import structlog
 
@@ -39,10 +40,10 @@ class Observability:
         # Bound once: each request would make its own.
         self._when_ended, self._when_closed = self._ended, self._closed
         self._tracing: TracingSignal | None = None
-        self._begins: Moments = []
         self._ends: Moments = []
         self._connects: Moments = []
         self._closes: Moments = []
+        self._slow_seconds = inf
         self._watching = False
         self._lifespan_known = self._said_twice = self._failed = False
         self._starting = asyncio.Lock()
@@ -54,10 +55,9 @@ class Observability:
             return
         if kind == "http":
             exchange = Exchange(scope, receive, send, self._when_ended)
-            begins = self._begins
         else:
             exchange = Connection(scope, receive, send, self._when_closed)
-            begins = self._connects
+            self.telemetry.tell(self._connects, exchange)
         scope[_OBSERVED] = True
         # FastAPI's own way to say that an app is observed already: it would trace it again.
         scope[_FASTAPI_TELEMETRY] = None
@@ -65,14 +65,11 @@ class Observability:
         current = current_exchange.set(exchange)
         telemetry, tracing = self.telemetry, self._tracing
         telemetry.in_flight.add(exchange)
-        if begins:
-            telemetry.tell(begins, exchange)
-        context = None
+        context = tracing.begin(exchange) if tracing is not None else None
         try:
             if exchange.traced_elsewhere and tracing is not None:
                 await tracing.run(exchange)
             else:
-                context = tracing.attach(exchange) if tracing is not None else None
                 await self._observed(scope, exchange.receive, exchange.send)
         except BaseException as error:
             exchange.fail(error)
@@ -86,8 +83,16 @@ class Observability:
             current_exchange.reset(current)
 
     def _ended(self, exchange: Exchange) -> None:
-        self.telemetry.in_flight.end(exchange)
-        self.telemetry.tell(self._ends, exchange)
+        telemetry = self.telemetry
+        telemetry.in_flight.end(exchange)
+        telemetry.records.add(exchange)
+        # Of all others the record says enough.
+        if (
+            exchange.status >= 500
+            or exchange.span is not None
+            or exchange.ended - exchange.started > self._slow_seconds
+        ):
+            telemetry.tell(self._ends, exchange)
 
     def _closed(self, connection: Exchange) -> None:
         self.telemetry.in_flight.discard(connection)
@@ -138,13 +143,12 @@ class Observability:
 
     async def _start(self) -> None:
         telemetry = await self.telemetry.__aenter__()
-        self._begins, self._ends = telemetry.begins, telemetry.ends
+        self._ends = telemetry.ends
         self._connects, self._closes = telemetry.connects, telemetry.closes
         if telemetry.tracing is not None:
             self._tracing = tracing = telemetry.trace(self._observed)
             self.app = tracing.traced_app
-            self._begins = [("traces", tracing.begin), *self._begins]
-            self._connects = [("traces", tracing.begin), *self._connects]
+            self._slow_seconds = tracing.slow_seconds
             self._ends = [*self._ends, ("traces", tracing.end)]
             self._closes = [*self._closes, ("traces", tracing.end)]
         self._watching = True

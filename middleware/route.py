@@ -17,8 +17,13 @@ def route_template(scope: Scope) -> str:
     route = scope.get("route")  # Starlette, FastAPI
     if route is None:
         return scope.get("path_template") or _rebuilt_template(scope)  # Litestar; anything else
-    template = _included_template(scope, route) or _own_template(route)
-    if _mounted(scope):
+    # FastAPI 0.137 and newer: a route of an included router does not know the router's prefix.
+    context = scope["fastapi"].get("effective_route_context") if "fastapi" in scope else None
+    if context is not None and context.original_route is route:
+        template = str(context.path_format)
+    else:
+        template = _own_template(route)
+    if scope.get("root_path") and _mounted(scope):
         return _mount_template(scope, template) + template
     return template or UNMATCHED
 
@@ -26,14 +31,6 @@ def route_template(scope: Scope) -> str:
 def _mounted(scope: Scope) -> bool:
     root_path = scope.get("root_path", "")
     return bool(root_path) and root_path != scope.get("app_root_path", root_path)
-
-
-def _included_template(scope: Scope, route: Any) -> str | None:
-    # FastAPI 0.137 and newer: a route of an included router does not know the router's prefix.
-    context = scope["fastapi"].get("effective_route_context") if "fastapi" in scope else None
-    if context is not None and context.original_route is route:
-        return str(context.path_format)
-    return None
 
 
 def _own_template(route: Any) -> str:

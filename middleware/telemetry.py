@@ -19,6 +19,7 @@ from .in_flight import InFlight
 from .logs.configuration import configured_logs
 from .ops import Action, OpsServer, Shown
 from .process_metrics import ProcessMetrics
+from .records import Records
 from .settings import Settings
 from .setup.clients import instrumented_clients
 from .setup.sentry import reporting
@@ -70,6 +71,7 @@ class Telemetry:
         self.stalls = StallHistory()
         self.actions: dict[str, Action] = {}
         self.drops = Drops(self.registry)
+        self.records = Records(self.drops)
         self._users = 0
         self._metrics: tuple[MetricsSignal, WebSocketMetrics] | None = None
         self._stall_metrics: StallMetrics | None = None
@@ -99,8 +101,10 @@ class Telemetry:
             await self._open.aclose()
 
     def _forget_signals(self) -> None:
+        self.records.tell()
+        self.records.readers.clear()
+        self.records.when_waiting = None
         self.tracing: Tracing | None = None
-        self.begins: Moments = []
         self.ends: Moments = []
         self.failures: Moments = []
         self.connects: Moments = []
@@ -157,14 +161,19 @@ class Telemetry:
             configured_logs(settings.log_level, settings.log_format, drops=drops)
         )
         signal = LogSignal(logs.pipe, logs.encode, settings.log_level)
+        self.records.readers.append(("logs", signal.write))
+        self.records.when_waiting = logs.pipe.notice
+        self._open.enter_context(logs.pipe.fed_by(self.records.try_to_tell))
         self.ends.append(("logs", signal.end))
-        self.closes.append(("logs", signal.end))
+        self.closes.append(("logs", signal.close))
         self.failures.append(("logs", signal.fail))
 
     def _start_metrics(self, max_label_sets: int, drops: Drops) -> None:
         if self._metrics is None:  # what was counted before a stop is still there
             self._metrics = (
-                MetricsSignal(self.registry, drops, max_label_sets=max_label_sets),
+                MetricsSignal(
+                    self.registry, drops, max_label_sets=max_label_sets, records=self.records
+                ),
                 WebSocketMetrics(self.registry, drops, max_label_sets=max_label_sets),
             )
             self.registry.register(ActiveRequests(self.in_flight))
@@ -174,7 +183,7 @@ class Telemetry:
             self.registry.set_target_info(labels)
             self._stall_metrics = StallMetrics(self.registry, drops)
         requests, websockets = self._metrics
-        self.ends.append(("metrics", requests.end))
+        self.records.readers.append(("metrics", requests.count))
         self.connects.append(("metrics", websockets.begin))
         self.closes.append(("metrics", websockets.end))
 

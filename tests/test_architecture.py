@@ -58,10 +58,11 @@ ARROWS = {
     "middleware.setup.stepping_aiohttp": "aiohttp opentelemetry middleware.setup",
     "middleware.setup*": "opentelemetry structlog middleware.drops middleware.setup",
     "middleware.signals.logs": (
-        "structlog middleware.exchange middleware.logs middleware.websocket"
+        "structlog middleware.exchange middleware.logs middleware.records middleware.websocket"
     ),
     "middleware.signals.metrics": (
-        "prometheus_client middleware.cells middleware.drops middleware.exchange middleware.route"
+        "prometheus_client middleware.cells middleware.drops middleware.exchange"
+        " middleware.records middleware.route"
     ),
     "middleware.signals.websockets": (
         "prometheus_client middleware.cells middleware.drops middleware.exchange middleware.route"
@@ -89,6 +90,7 @@ ARROWS = {
     "middleware.stall.sidecar.launcher": "middleware.forks middleware.settings middleware.stall",
     "middleware.forks": "",
     "middleware.in_flight": "middleware.exchange",
+    "middleware.records": "middleware.drops middleware.exchange middleware.forks",
     "middleware.stall.garbage": "middleware.forks middleware.stall",
     "middleware.stall.detector": (
         "middleware.drops middleware.in_flight middleware.settings middleware.stall"

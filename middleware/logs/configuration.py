@@ -44,6 +44,7 @@ class Logs:
         try:
             name = logging.getLevelName(level).lower()
             line = self.render(self._finished(name, logger, seconds, fields))
+            self.pipe.catch_up()
             self.pipe.put(line, urgent=level >= logging.WARNING)
         except DropEvent:
             pass  # one of the context's processors wants it so

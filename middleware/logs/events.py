@@ -67,8 +67,8 @@ def fields_of(record: logging.LogRecord) -> EventDict:
 
 def timestamp_of(seconds: float) -> str:
     """ISO 8601 in UTC, with microseconds."""
-    whole, rest = divmod(seconds, 1)
-    return f"{_second(int(whole))}.{int(rest * 1_000_000):06d}Z"
+    whole = int(seconds)
+    return f"{_second(whole)}.{int((seconds - whole) * 1e6):06d}Z"
 
 
 @lru_cache(maxsize=4)

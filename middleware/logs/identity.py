@@ -10,7 +10,7 @@ def identity(exchange: Exchange) -> dict[str, str]:
     return {
         "request_id": exchange.request_id,
         "trace_id": exchange.trace_hex,
-        "span_id": f"{exchange.span_id:016x}",
+        "span_id": exchange.span_hex,
     }
 
 

@@ -3,8 +3,8 @@
 import atexit
 import threading
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 
 from ..drops import Drops
@@ -37,6 +37,7 @@ class LinePipe:
         self._thread: threading.Thread | None = None
         self._started = False
         self._closed = False
+        self._feeds: list[Callable[[], None]] = []
         self._reset()
 
     def _reset(self) -> None:
@@ -66,11 +67,31 @@ class LinePipe:
         if type(line) is bytes:
             self._queued_bytes += len(line)
         if not self._noticed:
-            self._noticed = True
-            self._begin_batch()
+            self.notice()
         if urgent and not self._hurried:
             self._hurried = True
             self._wake.put(None)
+
+    def notice(self) -> None:
+        """There is, or will be, something to write: within `flush_seconds`."""
+        if not self._noticed:
+            self._noticed = True
+            self._begin_batch()
+
+    @contextmanager
+    def fed_by(self, feed: Callable[[], None]) -> Iterator[None]:
+        """Have `feed` put its lines when later ones are, and when some are about to be written."""
+        self._feeds.append(feed)
+        try:
+            yield
+        finally:
+            feed()
+            self._feeds.remove(feed)
+
+    def catch_up(self) -> None:
+        """Have the lines put that should come before the next one."""
+        for feed in tuple(self._feeds):
+            feed()
 
     def start(self) -> None:
         """Start writing; what was queued before is written, too. Again: nothing."""
@@ -85,6 +106,7 @@ class LinePipe:
         """Write what is queued, within the limit; the rest, and what comes later, is dropped."""
         if not self._started:
             return
+        self.catch_up()
         self._started, self._closed = False, True
         atexit.unregister(self._at_exit)
         self._finish(timeout_seconds)
@@ -125,6 +147,7 @@ class LinePipe:
 
     def _write_queued(self, outlet: Outlet) -> None:
         self._hurried = self._noticed = False  # before taking: what comes now wakes us again
+        self.catch_up()
         self._queued_bytes = 0
         queue = self._lines
         lines = [queue.popleft() for _ in range(len(queue))]

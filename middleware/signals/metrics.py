@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from ..cells import HistogramCell, HistogramFamily
 from ..drops import Drops
 from ..exchange import Exchange
+from ..records import Record, Records
 from ..route import UNMATCHED
 
 # The bounds that the OpenTelemetry HTTP conventions advise.
@@ -24,7 +25,14 @@ Cells = tuple[HistogramCell, HistogramCell, HistogramCell]
 class MetricsSignal:
     """Duration and sizes of the requests; no lock and no `labels()` call for any of them."""
 
-    def __init__(self, registry: CollectorRegistry, drops: Drops, *, max_label_sets: int) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        drops: Drops,
+        *,
+        max_label_sets: int,
+        records: Records | None = None,
+    ) -> None:
         self._max_label_sets = max_label_sets
 
         def family(
@@ -33,6 +41,7 @@ class MetricsSignal:
             made = HistogramFamily(
                 name, documentation, labels, bounds, max_label_sets=max_label_sets, drops=drops
             )
+            made.before_collecting = None if records is None else records.tell
             registry.register(made)
             return made
 
@@ -50,28 +59,27 @@ class MetricsSignal:
         )
         self._cells: dict[tuple[str, str | None, int], Cells] = {}
 
-    def end(self, exchange: Exchange) -> None:
+    def count(self, record: Record) -> None:
         """Count the request under its route."""
-        cells = self._cells.get((exchange.method, exchange.route, exchange.status))
+        cells = self._cells.get(record[:3])
         if cells is None:
-            cells = self._open(exchange)
+            cells = self._open(record)
         duration, request_body, response_body = cells
         duration.observe_traced(
-            exchange.ended - exchange.started,
-            (exchange.trace_id, exchange.started_ns, exchange.sampled),
+            record.seconds, (record.trace_id, record.started_ns, record.sampled)
         )
-        request_body.observe(exchange.request_bytes)
-        response_body.observe(exchange.response_bytes)
+        request_body.observe(record.request_bytes)
+        response_body.observe(record.response_bytes)
 
-    def _open(self, exchange: Exchange) -> Cells:
-        method, route = exchange.method, exchange.route or UNMATCHED
+    def _open(self, record: Record) -> Cells:
+        method, route = record.method, record.route or UNMATCHED
         cells = (
-            self.duration.cell(method, route, str(exchange.status)),
+            self.duration.cell(method, route, str(record.status)),
             self.request_body.cell(method, route),
             self.response_body.cell(method, route),
         )
         if len(self._cells) < self._max_label_sets:
-            self._cells[method, exchange.route, exchange.status] = cells
+            self._cells[method, record.route, record.status] = cells
         return cells
 
 

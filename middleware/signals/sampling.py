@@ -22,7 +22,7 @@ Gate = Callable[[Exchange], SamplingResult | None]
 # Without attributes: the span keeps those that it starts with.
 SAMPLED = SamplingResult(Decision.RECORD_AND_SAMPLE)
 
-_RANDOM_BITS = TraceIdRatioBased.TRACE_ID_LIMIT
+_RANDOM = slice(16, 32)  # hex digits of a trace id: what TraceIdRatioBased compares
 
 
 def gate_of(sampler: Sampler) -> Gate:
@@ -33,15 +33,19 @@ def gate_of(sampler: Sampler) -> Gate:
         return lambda exchange: None
     if type(sampler) is TraceIdRatioBased:
         bound = sampler.bound
-        return lambda exchange: SAMPLED if exchange.trace_id & _RANDOM_BITS < bound else None
+        return lambda exchange: SAMPLED if int(exchange.trace_hex[_RANDOM], 16) < bound else None
     if isinstance(sampler, ParentBased) and _follows_parent(sampler):
-        of_root = gate_of(sampler._root)
-        return lambda exchange: (
-            (SAMPLED if exchange.sampled else None)
-            if exchange.parent_span_id
-            else of_root(exchange)
-        )
+        return _of_parent_or(gate_of(sampler._root))
     return lambda exchange: _asked(sampler, exchange)
+
+
+def _of_parent_or(of_root: Gate) -> Gate:
+    def decide(exchange: Exchange) -> SamplingResult | None:
+        if exchange.parent_span_id:
+            return SAMPLED if exchange.sampled else None
+        return of_root(exchange)
+
+    return decide
 
 
 def _follows_parent(sampler: ParentBased) -> bool:

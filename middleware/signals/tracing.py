@@ -50,15 +50,46 @@ class TracingSignal:
         self._late: LateSpans | None = None
         if tracing.exports and tracing.sampler is not None:
             self._late = LateSpans(tracing.provider)
-        self._slow_seconds = slow_request_seconds
+        self.slow_seconds = slow_request_seconds
         self._extraction = Extraction(tracing.propagator)
         self._below = has_server_spans(app)
+        self._unusual = self._below or self._extraction.always_needed
         self._said = False
         if self._below:
             self._say("below")
 
-    def begin(self, exchange: Exchange) -> None:
-        """Decide; start the span of what is sampled."""
+    def begin(self, exchange: Exchange) -> Token[Context] | None:
+        """Decide, start the span of what is sampled, and make the request's context the current
+        one; None where somebody else does that."""
+        token = otel_context.attach(Context({_SPAN_KEY: UnrecordedSpan(exchange)}))
+        headers = exchange.headers
+        if (
+            self._unusual
+            or (token.old_value is not Token.MISSING and token.old_value)
+            or b"tracestate" in headers
+            or b"baggage" in headers
+        ):
+            otel_context.detach(token)
+            return self._begin_unusual(exchange)
+        self._start(exchange)
+        if exchange.span is None:
+            return token
+        otel_context.detach(token)
+        return self._attach(exchange)
+
+    def _begin_unusual(self, exchange: Exchange) -> Token[Context] | None:
+        try:
+            self._learn_parent(exchange)
+        except Exception:  # noqa: BLE001 - observability never breaks a request
+            self._drops.add("traces")
+        if self._below:
+            exchange.traced_elsewhere = True
+        if exchange.traced_elsewhere:
+            return None
+        self._start(exchange)
+        return self._attach(exchange)
+
+    def _learn_parent(self, exchange: Exchange) -> None:
         current = otel_context.get_current()
         if current:
             outer = trace.get_current_span(current)
@@ -69,30 +100,43 @@ class TracingSignal:
         headers, extraction = exchange.headers, self._extraction
         if current or extraction.always_needed or b"tracestate" in headers or b"baggage" in headers:
             extraction.extract(exchange, current)
-        if self._below:
-            exchange.traced_elsewhere = True
-        elif self._tracer is not None:
-            self._start(exchange, self._tracer)
 
-    def _start(self, exchange: Exchange, tracer: trace.Tracer) -> None:
-        if self._gate is None:  # the provider decides
-            exchange.span = start_span(tracer, exchange)
-            learn_ids(exchange, exchange.span)
+    def _start(self, exchange: Exchange) -> None:
+        tracer = self._tracer
+        if tracer is None:
             return
-        result = self._gate(exchange)
-        exchange.sampled = False
-        if result is not None:
-            token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
-            try:
+        try:
+            if self._gate is None:  # the provider decides
                 exchange.span = start_span(tracer, exchange)
-                exchange.sampled = True
-            finally:
-                decided.reset(token)
+                learn_ids(exchange, exchange.span)
+                return
+            result = self._gate(exchange)
+            exchange.sampled = False
+            if result is not None:
+                self._start_sampled(tracer, exchange, result)
+        except Exception:  # noqa: BLE001 - observability never breaks a request
+            self._drops.add("traces")
+
+    def _start_sampled(
+        self, tracer: trace.Tracer, exchange: Exchange, result: SamplingResult
+    ) -> None:
+        token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
+        try:
+            exchange.span = start_span(tracer, exchange)
+            exchange.sampled = True
+        finally:
+            decided.reset(token)
+
+    def _attach(self, exchange: Exchange) -> Token[Context]:
+        span = exchange.span or UnrecordedSpan(exchange)
+        if exchange.parent_context is None:
+            return otel_context.attach(Context({_SPAN_KEY: span}))
+        return otel_context.attach(trace.set_span_in_context(span, exchange.parent_context))
 
     def end(self, exchange: Exchange) -> None:
         """End the span; leave one of what failed or was slow, even if it was not sampled."""
         if exchange.status < 500:
-            if exchange.span is not None or exchange.ended - exchange.started > self._slow_seconds:
+            if exchange.span is not None or exchange.ended - exchange.started > self.slow_seconds:
                 self._finish(exchange)
         elif exchange.error is None:
             exchange.awaits_error = True
@@ -105,15 +149,8 @@ class TracingSignal:
         elif self._late is not None and not exchange.traced_elsewhere:
             self._late.leave(exchange)
 
-    def attach(self, exchange: Exchange) -> Token[Context]:
-        """Make the request's context the current one."""
-        span = exchange.span or UnrecordedSpan(exchange)
-        if exchange.parent_context is None:
-            return otel_context.attach(Context({_SPAN_KEY: span}))
-        return otel_context.attach(trace.set_span_in_context(span, exchange.parent_context))
-
     def detach(self, exchange: Exchange, token: Token[Context]) -> None:
-        """Take it back: the app has returned."""
+        """Take the request's context back: the app has returned."""
         otel_context.detach(token)
         if exchange.awaits_error:
             try:

@@ -37,7 +37,7 @@ class WebSocketMetrics:
         """Count it under its route and close code."""
         self.active.dec()
         cell = self.duration.cell(connection.route or UNMATCHED, _close_code(connection.status))
-        trace = (connection.trace_id, connection.started_ns, connection.sampled)
+        trace = (connection.trace_hex, connection.started_ns, connection.sampled)
         cell.observe_traced(connection.seconds, trace)
 
 

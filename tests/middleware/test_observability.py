@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from middleware import Observability, Settings, Telemetry
 from middleware.drops import Signal
-from middleware.exchange import Exchange, current_exchange
+from middleware.exchange import current_exchange
 
 from .asgi_calls import call, hello, http_scope, requests_only, running, websocket_scope
 from .observing import (
@@ -25,7 +25,7 @@ from .observing import (
 NAMED: list[Signal] = ["metrics", "traces", "logs", "sentry", "request_id"]
 
 
-def raising(exchange: Exchange) -> NoReturn:
+def raising(request: object) -> NoReturn:
     raise ZeroDivisionError("a fault of ours")
 
 
@@ -33,23 +33,39 @@ async def failing(scope: Any, receive: Any, send: Any) -> NoReturn:
     raise ValueError("a fault of the app")
 
 
+async def unwell(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 503})
+    await send({"type": "http.response.body", "body": b"unwell"})
+
+
 @pytest.mark.parametrize("signal", NAMED)
-@pytest.mark.parametrize("moment", ["begins", "ends"])
-async def test_a_signal_that_raises_is_counted_and_changes_nothing(
-    signal: Signal, moment: str
-) -> None:
+async def test_a_signal_that_raises_is_counted_and_changes_nothing(signal: Signal) -> None:
     async with observing(hello) as seen:
-        getattr(seen.telemetry, moment).insert(0, (signal, raising))
+        seen.telemetry.records.readers.insert(0, (signal, raising))
 
         answer = await call(seen.app, http_scope())
 
         assert (answer.status, answer.body) == (200, b"hello")
         assert "x-request-id" in answer.headers
-        assert seen.dropped(signal) == 1
         assert seen.counted("unmatched", 200) == 1
+        assert seen.dropped(signal) == 1
         assert not seen.telemetry.in_flight
 
     assert seen.request["status"] == 200
+
+
+@pytest.mark.parametrize("signal", NAMED)
+async def test_a_signal_that_raises_at_an_answer_5xx_changes_nothing(signal: Signal) -> None:
+    async with observing(requests_only(unwell)) as seen:
+        seen.telemetry.ends.insert(0, (signal, raising))
+
+        answer = await call(seen.app, http_scope())
+
+        assert (answer.status, answer.body) == (503, b"unwell")
+        assert seen.counted("unmatched", 503) == 1
+        assert seen.dropped(signal) == 1
+
+    assert seen.request["status"] == 503
 
 
 async def test_a_signal_that_raises_at_a_failure_leaves_the_apps_own_error() -> None:

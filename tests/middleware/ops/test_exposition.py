@@ -18,7 +18,7 @@ from middleware.ops import exposition
 from .asking import Answer, ops_port
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
-TRACE = (0xABC, 1_700_000_000_000_000_000, True)
+TRACE = ("abc".zfill(32), 1_700_000_000_000_000_000, True)
 
 
 @pytest.fixture

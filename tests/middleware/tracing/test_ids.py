@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from middleware import Telemetry
 from middleware.exchange import current_exchange
-from middleware.signals.logs import request_facts
+from middleware.logs.identity import identity
 from tests.middleware.otlp_receiver import OtlpReceiver, attributes_of
 
 from .observing import SETTINGS, call, header_of, http_scope, observed
@@ -47,7 +47,7 @@ def app_that(seen: Seen, action: Action | None = None) -> FastAPI:
     async def item(item: int) -> Any:
         seen.outgoing = {}
         propagate.inject(seen.outgoing)
-        seen.facts = request_facts(current_exchange.get())  # type: ignore[arg-type]
+        seen.facts = identity(current_exchange.get())  # type: ignore[arg-type]
         return await action() if action else item
 
     return app

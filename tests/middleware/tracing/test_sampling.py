@@ -107,7 +107,7 @@ async def test_a_ratio_is_kept_over_many_requests() -> None:
     sampled = 0
 
     for _ in range(100_000):
-        request.trace_id = random.getrandbits(128)
+        request.trace_hex = f"{random.getrandbits(128):032x}"
         sampled += gate(request) is not None
 
     assert 900 < sampled < 1100
