@@ -15,7 +15,7 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from ..drops import Drops
@@ -25,6 +25,8 @@ from .propagation import process_propagator
 from .span_export import RestartableProcessor
 
 log = structlog.get_logger()
+
+_MOST_ATTRIBUTES = 32  # a server span has fewer
 
 _lock = threading.Lock()
 _users = 0
@@ -36,7 +38,7 @@ class Tracing:
     """What a wrapper needs to know of the process' tracing."""
 
     provider: trace.TracerProvider
-    sampler: DecidedSampler | None  # None: nothing is exported, or the provider is not ours
+    own: "OwnProvider | None"  # None: nothing is exported, or the provider is not ours
     exports: bool
     propagator: TextMapPropagator
 
@@ -46,9 +48,33 @@ class OwnProvider:
 
     def __init__(self, resource: Resource) -> None:
         self.processor = RestartableProcessor()
-        self.provider = TracerProvider(resource=resource, id_generator=ExchangeIds())
+        self.write = self.processor.on_end
+        self.resource = resource
+        self.provider = _SeenProvider(resource=resource, id_generator=ExchangeIds())
         self.sampler = self.provider.sampler = DecidedSampler(self.provider.sampler)
         self.provider.add_span_processor(self.processor)
+        limits = SpanLimits()
+        self._limited = (
+            limits.max_span_attribute_length is not None
+            or (limits.max_span_attributes or _MOST_ATTRIBUTES) < _MOST_ATTRIBUTES
+        )
+
+    @property
+    def has_spans_written(self) -> bool:
+        """Whether an ended span may be written down instead of started: nobody else sees it start,
+        and no limit would cut it."""
+        return self.provider.processors == 1 and not self._limited
+
+
+class _SeenProvider(TracerProvider):
+    """Knows how many see its spans start."""
+
+    processors = 0
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """See TracerProvider."""
+        super().add_span_processor(span_processor)
+        self.processors += 1
 
 
 @contextmanager
@@ -80,7 +106,7 @@ def _open(drops: Drops, service_name: str | None, service_version: str | None) -
         own = None if exporter is None else _export(exporter, drops, service_name, service_version)
     if own is None:
         return Tracing(trace.NoOpTracerProvider(), None, False, propagator)
-    return Tracing(own.provider, own.sampler, True, propagator)
+    return Tracing(own.provider, own, True, propagator)
 
 
 def _export(

@@ -6,17 +6,21 @@ The same as `opentelemetry-instrumentation-fastapi` makes; a test compares the t
 from functools import lru_cache
 from typing import Any
 
-from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer, TracerProvider
 from opentelemetry.util.http import detect_synthetic_user_agent
 
 from ..exchange import METHODS, OTHER_METHOD, Exchange
 from ..logs.redaction import redact_query
 from ..route import UNMATCHED
-from .trace_context import parent_context
+from .trace_context import parent_context, parent_span
 
 SCOPE = "stallscope.middleware"
 SCHEMA = "https://opentelemetry.io/schemas/1.21.0"
 
+_OURS = InstrumentationScope(SCOPE, schema_url=SCHEMA)
 _synthetic_type = lru_cache(1024)(detect_synthetic_user_agent)
 
 
@@ -73,6 +77,21 @@ def start_span(tracer: Tracer, exchange: Exchange) -> Span:
     )
 
 
+def written_span(exchange: Exchange, context: SpanContext, resource: Resource) -> ReadableSpan:
+    """The span of a request that has ended well, as `start_span` and `end_span` make it."""
+    return ReadableSpan(
+        span_name(exchange),
+        context,
+        parent_span(exchange),
+        resource,
+        {**request_attributes(exchange), **_response_attributes(exchange)},
+        kind=SpanKind.SERVER,
+        start_time=exchange.started_ns,
+        end_time=_ended_ns(exchange),
+        instrumentation_scope=_OURS,
+    )
+
+
 def end_span(span: Span, exchange: Exchange) -> None:
     """Say what became of the request, and when."""
     if span.is_recording():
@@ -85,7 +104,11 @@ def end_span(span: Span, exchange: Exchange) -> None:
             span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
         elif 500 <= exchange.status <= 599:
             span.set_status(StatusCode.ERROR)
-    span.end(exchange.started_ns + int(exchange.seconds * 1e9))
+    span.end(_ended_ns(exchange))
+
+
+def _ended_ns(exchange: Exchange) -> int:
+    return exchange.started_ns + int(exchange.seconds * 1e9)
 
 
 def _response_attributes(exchange: Exchange) -> dict[str, Any]:

@@ -53,6 +53,22 @@ def parent_context(exchange: Exchange) -> Context:
     return exchange.parent_context
 
 
+def own_context(exchange: Exchange) -> SpanContext:
+    """What a request's own span is called, recorded or not."""
+    parent = parent_span(exchange)
+    # Our ids are random, as the W3C's second flag promises; others may be something else.
+    promised = _RANDOM if parent is None else parent.trace_flags
+    flags = TraceFlags((promised & _RANDOM) | exchange.sampled)
+    state = None if parent is None else parent.trace_state
+    return SpanContext(exchange.trace_id, exchange.span_id, False, flags, state)
+
+
+def parent_span(exchange: Exchange) -> SpanContext | None:
+    """The caller's, if there is one."""
+    parent = trace.get_current_span(parent_context(exchange)).get_span_context()
+    return None if parent.span_id == INVALID_SPAN_ID else parent
+
+
 class UnrecordedSpan(NonRecordingSpan):
     """The span of a request that is not traced: its context is made when somebody asks for it."""
 
@@ -64,15 +80,8 @@ class UnrecordedSpan(NonRecordingSpan):
     def get_span_context(self) -> SpanContext:
         """The ids that go on."""
         if self._made is None:
-            self._made = self._make(self._exchange)
+            self._made = own_context(self._exchange)
         return self._made
-
-    def _make(self, exchange: Exchange) -> SpanContext:
-        parent = trace.get_current_span(parent_context(exchange)).get_span_context()
-        # Our ids are random, as the W3C's second flag promises; others may be something else.
-        promised = parent.trace_flags if parent.span_id != INVALID_SPAN_ID else _RANDOM
-        flags = TraceFlags((promised & _RANDOM) | exchange.sampled)
-        return SpanContext(exchange.trace_id, exchange.span_id, False, flags, parent.trace_state)
 
     def __repr__(self) -> str:
         return f"UnrecordedSpan({self.get_span_context()!r})"

@@ -25,8 +25,9 @@ from .other_tracers import (
     learn_ids,
     marked,
 )
-from .sampling import gate_of
-from .server_span import end_span, server_tracer, start_span
+from .request_span import RequestSpan
+from .sampling import SAMPLED, gate_of
+from .server_span import end_span, server_tracer, start_span, written_span
 from .trace_context import Extraction, UnrecordedSpan
 
 log = structlog.get_logger()
@@ -46,9 +47,10 @@ class TracingSignal:
         self.traced_app = marked(app)
         self._app, self._drops = app, drops
         self._tracer = server_tracer(tracing.provider) if tracing.exports else None
-        self._gate = None if tracing.sampler is None else gate_of(tracing.sampler.sampler)
+        self._own = tracing.own
+        self._gate = None if tracing.own is None else gate_of(tracing.own.sampler.sampler)
         self._late: LateSpans | None = None
-        if tracing.exports and tracing.sampler is not None:
+        if tracing.own is not None:
             self._late = LateSpans(tracing.provider)
         self.slow_seconds = slow_request_seconds
         self._extraction = Extraction(tracing.propagator)
@@ -120,12 +122,21 @@ class TracingSignal:
     def _start_sampled(
         self, tracer: trace.Tracer, exchange: Exchange, result: SamplingResult
     ) -> None:
-        token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
+        own = self._own
+        if own is not None and own.has_spans_written and result is SAMPLED:
+            exchange.span = RequestSpan(exchange, self._open)
+        else:
+            exchange.span = _started(tracer, exchange, result)
+        exchange.sampled = True
+
+    def _open(self, exchange: Exchange) -> trace.Span:
+        """What the application adds to. Never raises: it is called in the application's code."""
         try:
-            exchange.span = start_span(tracer, exchange)
-            exchange.sampled = True
-        finally:
-            decided.reset(token)
+            assert self._tracer is not None
+            return _started(self._tracer, exchange, SAMPLED)
+        except Exception:  # noqa: BLE001 - observability never breaks a request
+            self._drops.add("traces")
+            return trace.INVALID_SPAN
 
     def _attach(self, exchange: Exchange) -> Token[Context]:
         span = exchange.span or UnrecordedSpan(exchange)
@@ -144,10 +155,21 @@ class TracingSignal:
             self._finish(exchange)
 
     def _finish(self, exchange: Exchange) -> None:
-        if exchange.span is not None:
-            end_span(exchange.span, exchange)
+        span = exchange.span
+        if isinstance(span, RequestSpan):
+            self._write(span, exchange)
+        elif span is not None:
+            end_span(span, exchange)
         elif self._late is not None and not exchange.traced_elsewhere:
             self._late.leave(exchange)
+
+    def _write(self, span: RequestSpan, exchange: Exchange) -> None:
+        failed = exchange.error is not None or exchange.status >= 500
+        if failed or self._own is None or not span.end_unopened():
+            end_span(span.opened(), exchange)
+        else:
+            context = span.get_span_context()
+            self._own.write(written_span(exchange, context, self._own.resource))
 
     def detach(self, exchange: Exchange, token: Token[Context]) -> None:
         """Take the request's context back: the app has returned."""
@@ -182,3 +204,11 @@ class TracingSignal:
         if not self._said:
             self._said = True
             log.info("server_spans_found", where=where, effect="they are used, no others made")
+
+
+def _started(tracer: trace.Tracer, exchange: Exchange, result: SamplingResult) -> trace.Span:
+    token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
+    try:
+        return start_span(tracer, exchange)
+    finally:
+        decided.reset(token)
