@@ -63,6 +63,9 @@ _POD_MONITOR = _object(
                 path=_TEXT,
                 interval=_DURATION,
                 scrapeTimeout=_DURATION,
+                authorization=_object(
+                    {"credentials": _object({"name": _TEXT, "key": _TEXT})}, type=_TEXT
+                ),
                 relabelings=_list(_object({"sourceLabels": _list(_LABEL), "targetLabel": _LABEL})),
             )
         ),

@@ -21,6 +21,7 @@ _SECRETS = {
     "REDIS_URL": "rediss://:password@redis.example.com:6379/0",
     "API_KEYS": "0" * 64,
     "SENTRY_DSN": "https://key@sentry.example.com/1",
+    "OPS_TOKEN": "a-token-of-the-operators",
 }
 
 
