@@ -2,8 +2,11 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from .forks import forget_in_children
 
 PATIENCE = 10_000  # new containers before it looks; Python's 700 are some dozens of requests
 
@@ -27,20 +30,43 @@ def patient_collector() -> Iterator[None]:
             gc.set_threshold(*before)
 
 
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Keep it off while another thread's frames are looked at; for moments, and nothing else.
+class NoCollection:
+    """Keeps it off while another thread's frames are looked at; for moments, by one at a time.
 
     In Python 3.11 a collection may begin while `sys._current_frames` or `f_back` makes a frame, and
     calls what is written in Python: the other thread gets the GIL, its frame ends, and what is made
-    then points to memory that is something else's (seen: a segmentation fault in `frame.f_code`,
-    under load). From 3.12 on none begins there.
+    then points to memory that is something else's: a segmentation fault in `frame.f_code` (the test
+    has one within 0.1 s without this). From 3.12 on none begins there.
     """
-    if sys.version_info >= (3, 12) or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+
+    def __init__(self) -> None:
+        self._looking = threading.Lock()
+        self._is_off = False
+        forget_in_children(self)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Until left."""
+        if sys.version_info >= (3, 12):
+            yield
+            return
+        with self._looking:
+            self._is_off = gc.isenabled()
+            gc.disable()
+            try:
+                yield
+            finally:
+                self._turn_on()
+
+    def _turn_on(self) -> None:
+        if self._is_off:
+            gc.enable()
+        self._is_off = False
+
+    def forget_parent(self) -> None:
+        """In a forked child: who was looking is not there."""
+        self._looking = threading.Lock()
+        self._turn_on()
+
+
+no_collection = NoCollection()

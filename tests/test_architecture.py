@@ -32,7 +32,7 @@ ARROWS = {
     "middleware.websocket": "middleware.asgi middleware.exchange",
     "middleware.health": "",
     "middleware.lifespan": "middleware.asgi middleware.health",
-    "middleware.collector": "",
+    "middleware.collector": "middleware.forks",
     "middleware.drops": "prometheus_client",
     "middleware.cells": "prometheus_client middleware.drops",
     "middleware.process_metrics": "prometheus_client middleware.stall",

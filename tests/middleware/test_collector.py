@@ -2,12 +2,18 @@
 the app's own again afterwards."""
 
 import gc
+import os
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from middleware.collector import PATIENCE, no_collection, patient_collector
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -81,3 +87,75 @@ def test_it_stays_off_where_the_app_has_turned_it_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+LOOKING = """
+import gc, sys, threading, time
+from middleware.stall.samples import Sampler
+
+gc.set_threshold(3, 2, 2)
+gc.callbacks.append(lambda phase, info: time.sleep(0))  # lets go of the GIL
+sys.setswitchinterval(1e-6)
+# Frames of many sizes: what was one frame's code is another one's variable, or nothing.
+program = "".join(
+    f"def f{size}(depth):\\n"
+    f"    if depth < 0: {'=0;'.join(f'v{each}' for each in range(size))}=0\\n"
+    f"    return functions[(depth * 7 + {size}) % 39](depth - 1) if depth else [[], []]\\n"
+    for size in range(1, 40)
+)
+names = {}
+exec(program, names)
+names["functions"] = functions = [names[f"f{size}"] for size in range(1, 40)]
+
+def run():
+    while True:
+        for depth in range(25):
+            functions[depth](depth)
+
+thread = threading.Thread(target=run, daemon=True)
+thread.start()
+sampler = Sampler(thread.ident, frozenset())
+for _ in range(3_000):
+    assert all(hasattr(code, "co_name") for code, _ in sampler.take())
+assert gc.isenabled()
+"""
+
+
+def test_another_threads_frames_are_looked_at_without_harm() -> None:
+    command = [sys.executable, "-X", "faulthandler", "-c", LOOKING]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="it is not turned off from 3.12 on")
+def test_who_looks_second_waits_and_is_as_safe() -> None:
+    second = threading.Event()
+    seen: list[bool] = []
+
+    def look() -> None:
+        second.set()
+        with no_collection():
+            seen.append(gc.isenabled())
+
+    thread = threading.Thread(target=look)
+    with no_collection():
+        thread.start()
+        second.wait()
+    thread.join()
+
+    assert seen == [False]
+    assert gc.isenabled()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_that_is_forked_meanwhile_collects_and_can_look() -> None:
+    with no_collection():
+        child = os.fork()
+        if not child:  # pragma: no cover
+            enabled = gc.isenabled()
+            with no_collection():
+                os._exit(not enabled)
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
