@@ -65,8 +65,10 @@ class Observability:
         current = current_exchange.set(exchange)
         telemetry, tracing = self.telemetry, self._tracing
         telemetry.in_flight.add(exchange)
-        context = tracing.begin(exchange) if tracing is not None else None
+        context = None
         try:
+            if tracing is not None:
+                context = tracing.begin(exchange)
             if exchange.traced_elsewhere and tracing is not None:
                 await tracing.run(exchange)
             else:

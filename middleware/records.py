@@ -13,7 +13,7 @@ from .drops import Drops, Signal
 from .exchange import Exchange
 from .forks import forget_in_children
 
-_ENOUGH = 32  # at a time; ten times as many take as long each
+_ENOUGH = 32  # at a time; four times as many take as long each
 
 
 class Record(NamedTuple):
@@ -75,10 +75,11 @@ class Records:
 
     def __init__(self, drops: Drops) -> None:
         self.readers: list[tuple[Signal, Reader]] = []
-        self.when_waiting: Callable[[], None] | None = None  # called for the first one of many
+        self.when_waiting: Callable[[], None] | None = None
+        self._enough = _ENOUGH
         self._drops = drops
         self._waiting: deque[tuple[Any, ...]] = deque()
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()  # what reads may log, and a log line has this told
         forget_in_children(self)
 
     def add(self, exchange: Exchange) -> None:
@@ -90,11 +91,21 @@ class Records:
             for signal, _ in self.readers:
                 self._drops.add(signal)
             return
-        count = len(waiting)
-        if count >= _ENOUGH:
+        if len(waiting) >= self._enough:
             self.try_to_tell()
-        elif count == 1 and self.when_waiting is not None:
+        elif self.when_waiting is not None:
             self.when_waiting()
+
+    def open(self) -> None:
+        """From now on other signals may read."""
+        self.readers.clear()
+        self._enough = _ENOUGH
+
+    def close(self) -> None:
+        """Tell the signals at once, from now on: nobody may ask them to catch up any more."""
+        self._enough = 1
+        self.when_waiting = None
+        self.tell()
 
     def try_to_tell(self) -> None:
         """Tell the signals, from any thread, unless one is doing so: never waits."""
@@ -115,6 +126,8 @@ class Records:
                 self._have_read(signal, read, records)
         finally:
             self._telling.release()
+        if self._waiting and self.when_waiting is not None:  # who tried meanwhile has gone
+            self.when_waiting()
 
     def _have_read(self, signal: Signal, read: Reader, records: list[Record]) -> None:
         for record in records:
@@ -126,4 +139,4 @@ class Records:
     def forget_parent(self) -> None:
         """In a forked child: the parent tells of its requests, and may be doing so right now."""
         self._waiting.clear()
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()

@@ -101,9 +101,7 @@ class Telemetry:
             await self._open.aclose()
 
     def _forget_signals(self) -> None:
-        self.records.tell()
-        self.records.readers.clear()
-        self.records.when_waiting = None
+        self.records.close()
         self.tracing: Tracing | None = None
         self.ends: Moments = []
         self.failures: Moments = []
@@ -129,6 +127,7 @@ class Telemetry:
         settings = self._given or Settings()
         switches = self._switches = settings.observability
         drops = self.drops
+        self.records.open()
         self._open = AsyncExitStack()
         self._open.enter_context(patient_collector())
         await self._open.enter_async_context(_running(self.health.beat()))
@@ -161,9 +160,10 @@ class Telemetry:
             configured_logs(settings.log_level, settings.log_format, drops=drops)
         )
         signal = LogSignal(logs.pipe, logs.encode, settings.log_level)
-        self.records.readers.append(("logs", signal.write))
-        self.records.when_waiting = logs.pipe.notice
-        self._open.enter_context(logs.pipe.fed_by(self.records.try_to_tell))
+        if signal.writes_all:
+            self.records.readers.append(("logs", signal.write))
+            self.records.when_waiting = logs.pipe.notice
+            self._open.enter_context(logs.pipe.fed_by(self.records.try_to_tell))
         self.ends.append(("logs", signal.end))
         self.closes.append(("logs", signal.close))
         self.failures.append(("logs", signal.fail))

@@ -54,9 +54,8 @@ class OwnProvider:
         self.sampler = self.provider.sampler = DecidedSampler(self.provider.sampler)
         self.provider.add_span_processor(self.processor)
         limits = SpanLimits()
-        self._limited = (
-            limits.max_span_attribute_length is not None
-            or (limits.max_span_attributes or _MOST_ATTRIBUTES) < _MOST_ATTRIBUTES
+        self._limited = limits.max_span_attribute_length is not None or (
+            limits.max_span_attributes is not None and limits.max_span_attributes < _MOST_ATTRIBUTES
         )
 
     @property

@@ -34,11 +34,11 @@ class LogSignal:
 
     def __init__(self, lines: Lines, encode: Encode, level: str) -> None:
         self._lines, self._encode = lines, encode
-        self._failed_ones, self._others = level != "critical", level in ("debug", "info")
+        self._failed_ones, self.writes_all = level != "critical", level in ("debug", "info")
 
     def write(self, record: Record) -> None:
         """Queue the line of what has not failed."""
-        if self._others and not (record.status >= 500 and _failed(record.status)):
+        if self.writes_all and not (record.status >= 500 and _failed(record.status)):
             self._lines.put(self._encode(request_facts(record)))
 
     def end(self, exchange: Exchange) -> None:

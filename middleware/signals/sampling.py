@@ -62,6 +62,6 @@ def _asked(sampler: Sampler, exchange: Exchange) -> SamplingResult | None:
         exchange.trace_id,
         span_name(exchange),
         SpanKind.SERVER,
-        request_attributes(exchange),
+        request_attributes(exchange, exchange.scope),
     )
     return result if result.decision is Decision.RECORD_AND_SAMPLE else None

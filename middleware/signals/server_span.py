@@ -3,6 +3,7 @@
 The same as `opentelemetry-instrumentation-fastapi` makes; a test compares the two.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode, Tracer, TracerProvider
 from opentelemetry.util.http import detect_synthetic_user_agent
 
+from ..asgi import Scope
 from ..exchange import METHODS, OTHER_METHOD, Exchange
 from ..logs.redaction import redact_query
 from ..route import UNMATCHED
@@ -20,7 +22,7 @@ from .trace_context import parent_context, parent_span
 SCOPE = "stallscope.middleware"
 SCHEMA = "https://opentelemetry.io/schemas/1.21.0"
 
-_OURS = InstrumentationScope(SCOPE, schema_url=SCHEMA)
+_OURS = InstrumentationScope(SCOPE, "", SCHEMA)  # as a tracer has it
 _synthetic_type = lru_cache(1024)(detect_synthetic_user_agent)
 
 
@@ -29,9 +31,8 @@ def server_tracer(provider: TracerProvider) -> Tracer:
     return provider.get_tracer(SCOPE, schema_url=SCHEMA)
 
 
-def request_attributes(exchange: Exchange) -> dict[str, Any]:
-    """What is known of a request when it begins."""
-    scope = exchange.scope
+def request_attributes(exchange: Exchange, scope: Scope) -> dict[str, Any]:
+    """What is known of a request when it begins, with this scope."""
     host, port = scope.get("server") or ("0.0.0.0", 80)
     attributes = {
         "url.scheme": scope.get("scheme", "http"),
@@ -48,43 +49,46 @@ def request_attributes(exchange: Exchange) -> dict[str, Any]:
     query = scope.get("query_string")
     if query:
         attributes["url.query"] = redact_query(query.decode("utf-8", "replace"))
-    _add_client(attributes, exchange)
+    _add_client(attributes, exchange.headers, scope.get("client"))
     return attributes
 
 
-def _add_client(attributes: dict[str, Any], exchange: Exchange) -> None:
-    user_agent = exchange.headers.get(b"user-agent")
+def _add_client(
+    attributes: dict[str, Any], headers: Mapping[bytes, bytes], client: tuple[str, int] | None
+) -> None:
+    user_agent = headers.get(b"user-agent")
     if user_agent:
         attributes["user_agent.original"] = original = user_agent.decode("latin-1")
         synthetic = _synthetic_type(original)
         if synthetic:
             attributes["user_agent.synthetic.type"] = synthetic
-    client = exchange.scope.get("client")
     if client:
         attributes["client.address"] = client[0]
         if client[1]:
             attributes["client.port"] = client[1]
 
 
-def start_span(tracer: Tracer, exchange: Exchange) -> Span:
-    """The span of a request, since the request began."""
+def start_span(tracer: Tracer, exchange: Exchange, scope: Scope | None = None) -> Span:
+    """The span of a request, since the request began; `scope` as it was then."""
     return tracer.start_span(
         span_name(exchange),
         parent_context(exchange),
         SpanKind.SERVER,
-        request_attributes(exchange),
+        request_attributes(exchange, exchange.scope if scope is None else scope),
         start_time=exchange.started_ns,
     )
 
 
-def written_span(exchange: Exchange, context: SpanContext, resource: Resource) -> ReadableSpan:
+def written_span(
+    exchange: Exchange, scope: Scope, context: SpanContext, resource: Resource
+) -> ReadableSpan:
     """The span of a request that has ended well, as `start_span` and `end_span` make it."""
     return ReadableSpan(
         span_name(exchange),
         context,
         parent_span(exchange),
         resource,
-        {**request_attributes(exchange), **_response_attributes(exchange)},
+        {**request_attributes(exchange, scope), **_response_attributes(exchange)},
         kind=SpanKind.SERVER,
         start_time=exchange.started_ns,
         end_time=_ended_ns(exchange),

@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
 from opentelemetry.trace.propagation import _SPAN_KEY
 
-from ..asgi import ASGIApp
+from ..asgi import ASGIApp, Scope
 from ..drops import Drops
 from ..exchange import Exchange
 from ..setup.identity import Decided, decided
@@ -55,7 +55,8 @@ class TracingSignal:
         self.slow_seconds = slow_request_seconds
         self._extraction = Extraction(tracing.propagator)
         self._below = has_server_spans(app)
-        self._unusual = self._below or self._extraction.always_needed
+        foreign = tracing.exports and tracing.own is None
+        self._unusual = foreign or self._below or self._extraction.always_needed
         self._said = False
         if self._below:
             self._say("below")
@@ -129,11 +130,11 @@ class TracingSignal:
             exchange.span = _started(tracer, exchange, result)
         exchange.sampled = True
 
-    def _open(self, exchange: Exchange) -> trace.Span:
+    def _open(self, exchange: Exchange, scope: Scope) -> trace.Span:
         """What the application adds to. Never raises: it is called in the application's code."""
         try:
             assert self._tracer is not None
-            return _started(self._tracer, exchange, SAMPLED)
+            return _started(self._tracer, exchange, SAMPLED, scope)
         except Exception:  # noqa: BLE001 - observability never breaks a request
             self._drops.add("traces")
             return trace.INVALID_SPAN
@@ -167,9 +168,12 @@ class TracingSignal:
         failed = exchange.error is not None or exchange.status >= 500
         if failed or self._own is None or not span.end_unopened():
             end_span(span.opened(), exchange)
+            span.let_go()
         else:
-            context = span.get_span_context()
-            self._own.write(written_span(exchange, context, self._own.resource))
+            context, resource = span.get_span_context(), self._own.resource
+            written = written_span(exchange, span.scope, context, resource)
+            self._own.write(written)
+            span.let_go(written)
 
     def detach(self, exchange: Exchange, token: Token[Context]) -> None:
         """Take the request's context back: the app has returned."""
@@ -206,9 +210,11 @@ class TracingSignal:
             log.info("server_spans_found", where=where, effect="they are used, no others made")
 
 
-def _started(tracer: trace.Tracer, exchange: Exchange, result: SamplingResult) -> trace.Span:
+def _started(
+    tracer: trace.Tracer, exchange: Exchange, result: SamplingResult, scope: Scope | None = None
+) -> trace.Span:
     token = decided.set(Decided(exchange.trace_id, exchange.span_id, result))
     try:
-        return start_span(tracer, exchange)
+        return start_span(tracer, exchange, scope)
     finally:
         decided.reset(token)

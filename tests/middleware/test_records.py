@@ -15,8 +15,8 @@ from middleware.drops import Drops
 from middleware.exchange import Exchange
 from middleware.records import Record, Records, record_of
 
-from .asgi_calls import call, hello, http_scope, requests_only
-from .observing import observing
+from .asgi_calls import call, hello, http_scope, requests_only, running
+from .observing import observed, observing
 
 ENOUGH = 32
 
@@ -93,17 +93,14 @@ async def test_they_are_read_when_there_are_enough(records: Records) -> None:
     assert [record.path for record in read] == [f"/{number}" for number in range(ENOUGH)]
 
 
-async def test_the_first_of_many_says_that_they_wait(records: Records) -> None:
+async def test_each_says_that_it_waits_unless_they_are_told(records: Records) -> None:
     said: list[int] = []
     records.when_waiting = lambda: said.append(1)
 
-    for _ in range(3):
+    for _ in range(ENOUGH):
         records.add(ended())
-    assert len(said) == 1
 
-    records.tell()
-    records.add(ended())
-    assert len(said) == 2
+    assert len(said) == ENOUGH - 1
 
 
 async def test_who_tries_does_not_wait_for_who_tells(records: Records) -> None:
@@ -183,3 +180,38 @@ async def test_facts_are_those_of_the_end(records: Records) -> None:
     assert record.seconds == pytest.approx(0.5)
     assert (record.trace_id, record.span_id) == (exchange.trace_hex, exchange.span_hex)
     assert record.error == "KeyError"
+
+
+async def test_who_tried_in_vain_is_woken_again(records: Records) -> None:
+    woken: list[int] = []
+    records.when_waiting = lambda: woken.append(len(records._waiting))
+
+    def reading(record: Record) -> None:
+        if record.path == "/first":
+            records.when_waiting, wake = None, records.when_waiting
+            records.add(ended("/meanwhile"))  # whose waking comes too early
+            records.when_waiting = wake
+
+    records.readers.append(("logs", reading))
+    records.add(ended("/first"))
+    records.tell()
+
+    assert woken == [1, 1]
+
+
+async def test_what_ends_after_the_telemetry_has_stopped_is_told_at_once() -> None:
+    go_on = asyncio.Event()
+
+    async def late(scope: Any, receive: Any, send: Any) -> None:
+        await go_on.wait()
+        await hello(scope, receive, send)
+
+    with observed(requests_only(late)) as seen:
+        async with running(seen.app):
+            task = asyncio.create_task(call(seen.app, http_scope("/late")))
+            await asyncio.sleep(0)
+        go_on.set()
+        await task
+
+    assert seen.counted("unmatched", 200) == 1
+    assert seen.request["path"] == "/late"

@@ -1,6 +1,8 @@
 """A sampled request's span is written down when it ends, and is the SDK's where that shows."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -104,11 +106,11 @@ async def test_threads_add_to_one_span(collector: OtlpReceiver) -> None:
 async def test_what_is_added_after_its_end_changes_nothing(
     before: bool, collector: OtlpReceiver
 ) -> None:
-    said: list[bool] = []
+    said: list[tuple[bool, str]] = []
 
     def later(span: trace.Span) -> None:
         span.set_attribute("later", 1)
-        said.append(span.is_recording())
+        said.append((span.is_recording(), span.name))  # type: ignore[attr-defined]
 
     app = FastAPI()
 
@@ -123,7 +125,7 @@ async def test_what_is_added_after_its_end_changes_nothing(
         await call(wrapped, http_scope())
 
     (span,) = collector.spans
-    assert said == [False]
+    assert said == [(False, "GET /")]
     assert "later" not in attributes_of(span.attributes)
 
 
@@ -161,7 +163,11 @@ async def test_who_processes_spans_besides_sees_it_start_and_end(collector: Otlp
 
 @pytest.mark.parametrize(
     ("limit", "value"),
-    [("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"), ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2")],
+    [
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "3"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "0"),
+    ],
 )
 async def test_limits_hold(
     limit: str, value: str, collector: OtlpReceiver, monkeypatch: pytest.MonkeyPatch
@@ -183,3 +189,67 @@ async def test_what_it_does_not_have_it_does_not_have(collector: OtlpReceiver) -
         assert not hasattr(span, "unheard_of")
 
     await span_of(look, collector)
+
+
+@pytest.mark.parametrize("first", [False, True])
+async def test_it_says_how_the_request_came_whatever_the_application_makes_of_it(
+    first: bool, collector: OtlpReceiver
+) -> None:
+    async def rewriting(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        if first:
+            trace.get_current_span().set_attribute("first", 1)
+        scope.update(path="/rewritten", scheme="https", client=("9.9.9.9", 9))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with observed(rewriting) as app:
+        await call(app, http_scope("/came"))
+
+    attributes = attributes_of(collector.spans[0].attributes)
+    came = attributes["url.path"], attributes["url.scheme"], attributes["client.address"]
+    assert came == ("/came", "http", "127.0.0.1")
+
+
+@pytest.mark.parametrize("added", [False, True])
+async def test_nothing_of_the_request_outlives_it(added: bool, collector: OtlpReceiver) -> None:
+    class Session:
+        pass
+
+    kept: list[weakref.ref[Session]] = []
+
+    async def hold(span: trace.Span) -> None:
+        exchange = current_exchange.get()
+        assert exchange is not None
+        exchange.scope["state"]["session"] = session = Session()
+        kept.append(weakref.ref(session))
+        if added:
+            span.set_attribute("one", 1)
+
+    app = app_that(hold)
+    async with observed(app) as wrapped:
+        gc.collect()
+        gc.disable()
+        try:
+            await call(wrapped, http_scope("/items/3"))
+            assert kept[0]() is None
+        finally:
+            gc.enable()
+
+
+async def test_a_processor_may_add_to_the_current_span_while_it_starts(
+    collector: OtlpReceiver,
+) -> None:
+    class Adding(SpanProcessor):
+        def on_start(self, span: SdkSpan, parent_context: Context | None = None) -> None:
+            if span.name == "GET":
+                trace.get_current_span().add_event("while it starts")
+
+    async def add(span: trace.Span) -> None:
+        trace.get_tracer_provider().add_span_processor(Adding())  # type: ignore[attr-defined]
+        span.set_attribute("one", 1)  # would wait for itself if there was a lock
+
+    span = await span_of(add, collector)
+
+    assert span.name == "GET /items/{item}"
