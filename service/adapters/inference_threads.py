@@ -103,20 +103,25 @@ class InferenceThreads:
         with self._changed, self._counting(queue, rows):
             self._schedule.check_room(queue, rows, lane)
 
+    def show_waiting(self, queue: InferenceQueue) -> None:
+        """In `ml_queued_rows`; that a queue is empty is to be seen before anything was in it."""
+        waiting = sum(queue.rows_waiting(lane) for lane in Lane)
+        self._metrics.queued_rows.labels(*_labels(queue)).set(waiting)
+
     def _submit(self, job: Job) -> None:
         with self._changed:
             if self._closing:
                 raise ModelUnavailableError("The service shuts down.")
             with self._counting(job.queue, len(job.rows)):
                 self._schedule.add(job, time.monotonic())
-            self._show_waiting(job.queue)
+            self.show_waiting(job.queue)
             self._changed.notify(len(job.rows))
 
     def _withdraw(self, job: Job, outcome: str) -> None:
         """Compute no more of it than is being computed already."""
         with self._changed:
             self._reject(job.queue, self._schedule.remove(job), outcome)
-            self._show_waiting(job.queue)
+            self.show_waiting(job.queue)
 
     def _work(self) -> None:
         step_back(Niceness.COMPUTING)
@@ -144,7 +149,7 @@ class InferenceThreads:
         return None
 
     def _begin(self, chunk: Chunk) -> Chunk:
-        self._show_waiting(chunk.queue)
+        self.show_waiting(chunk.queue)
         for job in chunk.jobs:
             if job.began is None:
                 job.began = chunk.began
@@ -155,7 +160,7 @@ class InferenceThreads:
     def _expire(self, job: Job) -> None:
         """The loop is late: its own clock would have withdrawn the request."""
         self._reject(job.queue, self._schedule.remove(job), "deadline_exceeded")
-        self._show_waiting(job.queue)
+        self.show_waiting(job.queue)
         self._post([(job, DeadlineExceededError("The model did not answer in time."))])
 
     def _finish(self, chunk: Chunk, computed: Sequence[Computed]) -> list[_Answer]:
@@ -197,10 +202,6 @@ class InferenceThreads:
 
     def _reject(self, queue: InferenceQueue, rows: int, outcome: str) -> None:
         self._metrics.rejected.labels(*_labels(queue), outcome).inc(rows)
-
-    def _show_waiting(self, queue: InferenceQueue) -> None:
-        waiting = sum(queue.rows_waiting(lane) for lane in Lane)
-        self._metrics.queued_rows.labels(*_labels(queue)).set(waiting)
 
 
 def _labels(queue: InferenceQueue) -> tuple[str, str]:

@@ -68,7 +68,9 @@ def load(folder: ModelFolder, open_session: OpenSession, threads: InferenceThrea
             _try(session, folder.manifest, example, estimate)
         except (TypeError, ValueError, KeyError) as error:
             raise folder.error(f"self_test: {error}") from error
-    return LoadedModel(folder, InferenceQueue(folder.manifest, session, estimate), threads)
+    queue = InferenceQueue(folder.manifest, session, estimate)
+    threads.show_waiting(queue)
+    return LoadedModel(folder, queue, threads)
 
 
 def _try(session: Session, manifest: Manifest, example: Example, estimate: WorkEstimate) -> None:
