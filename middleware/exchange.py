@@ -37,37 +37,6 @@ class Exchange:
     What follows the last byte, a background task say, is part of the request but not of `seconds`.
     """
 
-    # Slots are read faster than what a class has for its instances.
-    __slots__ = (
-        "_receive",
-        "_send",
-        "_when_ended",
-        "awaits_error",
-        "client_disconnected",
-        "ended",
-        "error",
-        "head_sent",
-        "headers",
-        "method",
-        "parent_context",
-        "parent_span_id",
-        "request_bytes",
-        "request_id",
-        "response_bytes",
-        "route",
-        "sampled",
-        "scope",
-        "server_timing",
-        "span",
-        "span_hex",
-        "started",
-        "started_ns",
-        "status",
-        "task",
-        "trace_hex",
-        "traced_elsewhere",
-    )
-
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, when_ended: Callable[["Exchange"], None]
     ) -> None:

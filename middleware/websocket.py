@@ -14,8 +14,6 @@ INTERNAL_ERROR = 1011
 class Connection(Exchange):
     """`status` is the code it was closed with, or of the response that refused the handshake."""
 
-    __slots__ = ()
-
     async def receive(self) -> Message:
         """What the app calls as `receive`."""
         message = await self._receive()
