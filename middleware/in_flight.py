@@ -1,6 +1,7 @@
 """The requests in progress."""
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
 
 from .exchange import Exchange
@@ -17,8 +18,19 @@ class InFlight(set[Exchange]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.begin: Callable[[Exchange], None] = self.add
         self.overdue_at = inf
         self.ended_late: deque[Exchange] = deque(maxlen=_MOST_LATE)
+
+    def announce_next(self, announce: Callable[[], None]) -> None:
+        """Call this when the next one begins; those after it pay nothing for it."""
+
+        def begin(exchange: Exchange) -> None:
+            self.begin = self.add
+            self.add(exchange)
+            announce()
+
+        self.begin = begin
 
     def end(self, exchange: Exchange) -> None:
         """It has ended."""

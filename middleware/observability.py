@@ -64,7 +64,7 @@ class Observability:
         scope.setdefault("state", {})["request_id"] = exchange.request_id
         current = current_exchange.set(exchange)
         telemetry, tracing = self.telemetry, self._tracing
-        telemetry.in_flight.add(exchange)
+        telemetry.in_flight.begin(exchange)
         context = None
         try:
             if tracing is not None:

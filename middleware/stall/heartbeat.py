@@ -14,6 +14,7 @@ from .pulse import Beat, Pulse
 
 _BEATS_PER_PROCESS_TIME = 10  # the system adds up all threads for it
 _MOST_LATE = 1000  # beats that the watchdog has not heard of
+_IDLE_BEATS = 50  # with no request in between: then they come half as often, until there is one
 
 
 class Heartbeat:
@@ -32,9 +33,10 @@ class Heartbeat:
         observe_delay: Callable[[float], None] | None,
     ) -> None:
         self.pulse, self.garbage, self._in_flight = pulse, garbage, in_flight
-        self._seconds = settings.heartbeat_seconds
-        self._overdue_seconds = settings.heartbeat_seconds + settings.threshold_seconds
-        self._period_ns = int(settings.heartbeat_seconds * 1e9)
+        self._busy_seconds = self._seconds = settings.heartbeat_seconds
+        self._idle_seconds = min(2 * settings.heartbeat_seconds, settings.threshold_seconds)
+        self._idle_beats = 0
+        self._threshold_seconds = settings.threshold_seconds
         self._threshold_ns = int(settings.threshold_seconds * 1e9)
         self._observe_delay = observe_delay
         self._timer: asyncio.TimerHandle | None = None
@@ -58,10 +60,16 @@ class Heartbeat:
         self._in_flight.overdue_at = math.inf
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
 
     def close(self) -> None:
         """Give the descriptors back, once nobody looks at the clock any more."""
         self.clock.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request has come for some time."""
+        return self._idle_beats > _IDLE_BEATS
 
     def _now(self, sequence: int) -> Beat:
         now = time.monotonic_ns()
@@ -71,7 +79,7 @@ class Heartbeat:
             self._process_cpu_ns = time.process_time_ns()
         return Beat(
             now,
-            now + self._period_ns,
+            now + int(self._seconds * 1e9),
             on_cpu_ns,
             run_queue_ns,
             self.garbage.total_ns,
@@ -80,14 +88,28 @@ class Heartbeat:
         )
 
     def _beat(self) -> None:
+        if self._in_flight:
+            self._idle_beats = 0
+        else:
+            self._idle_beats += 1
+            self._in_flight.announce_next(self._resume)
+        self._seconds = self._idle_seconds if self.is_idle else self._busy_seconds
         self._timer = self.loop.call_later(self._seconds, self._beat)
         self._write_beat()
+
+    def _resume(self) -> None:
+        """A request has begun: what it does to the loop is measured from now."""
+        is_idle, self._idle_beats = self.is_idle, 0
+        # Not when it came after the end, or to another loop.
+        if is_idle and self._timer is not None and asyncio.get_running_loop() is self.loop:
+            self._timer.cancel()
+            self._beat()
 
     def _write_beat(self) -> None:
         last, beat = self.last, self._now(self.last.sequence + 1)
         self.pulse.write_beat(beat)
         self.last = beat
-        self._in_flight.overdue_at = time.perf_counter() + self._overdue_seconds
+        self._in_flight.overdue_at = time.perf_counter() + self._seconds + self._threshold_seconds
         delay_ns, switches = beat.at_ns - last.due_ns, switches_of_this_thread()
         if delay_ns > self._threshold_ns:
             self.late.append((last, beat, switches - self._switches))

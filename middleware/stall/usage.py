@@ -15,6 +15,7 @@ OTHER = "other"
 
 _MOST_ROUTES = 2000
 _LOOK_NS = 200_000_000
+_IDLE_LOOK_NS = 1_000_000_000
 _MOMENT_NS = 1_000_000_000
 
 
@@ -32,6 +33,7 @@ class LoopUsage:
         self._threshold_seconds = threshold_seconds
         self._busy_seconds = busy_seconds
         self._looked_ns = self._moment_ns = time.monotonic_ns()
+        self.due_ns = self._looked_ns + _LOOK_NS  # when to look again
         self._on_cpu_ns = heartbeat.clock.on_cpu_ns()
         self.utilization_ratio = 0.0
 
@@ -56,14 +58,10 @@ class LoopUsage:
         """By route."""
         return self._busy_seconds
 
-    @property
-    def due_ns(self) -> int:
-        """When to look again."""
-        return self._looked_ns + _LOOK_NS
-
     def note(self, glimpse: Glimpse) -> None:
         """Called at moments that nothing on the loop has chosen."""
         since, self._looked_ns = self._looked_ns, glimpse.at_ns
+        self.due_ns = glimpse.at_ns + (_IDLE_LOOK_NS if self._heartbeat.is_idle else _LOOK_NS)
         user = _user(glimpse)
         if user is not None:
             known = user in self._busy_seconds or len(self._busy_seconds) < _MOST_ROUTES
