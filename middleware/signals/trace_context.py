@@ -1,15 +1,35 @@
 """The trace context that a request comes with, and the one that it goes on with unrecorded."""
 
+from contextvars import ContextVar
 from random import getrandbits
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import INVALID_SPAN_ID, NonRecordingSpan, SpanContext, TraceFlags
 
 from ..exchange import Exchange
 
 _FLAGS = slice(53, 55)  # of a traceparent header
+
+
+class AnotherRuntime:
+    """OpenTelemetry's current context where it is no context variable, used like one."""
+
+    get = staticmethod(otel_context.get_current)
+    set = staticmethod(otel_context.attach)
+    reset = staticmethod(otel_context.detach)
+
+
+def current_context() -> ContextVar[Context] | type[AnotherRuntime]:
+    """The variable itself, where it is one: all requests pay for each function in between."""
+    runtime = otel_context._RUNTIME_CONTEXT
+    if type(runtime) is not ContextVarsRuntimeContext:
+        return AnotherRuntime
+    variable: ContextVar[Context] = runtime._current_context
+    return variable
 
 
 class Extraction:

@@ -7,7 +7,6 @@ nothing, for logs, exemplars and the headers of outgoing calls.
 from contextvars import Token
 
 import structlog
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.sampling import Decision, SamplingResult
@@ -28,7 +27,7 @@ from .other_tracers import (
 from .request_span import RequestSpan
 from .sampling import SAMPLED, gate_of
 from .server_span import end_span, server_tracer, start_span, written_span
-from .trace_context import Extraction, UnrecordedSpan
+from .trace_context import Extraction, UnrecordedSpan, current_context
 
 log = structlog.get_logger()
 
@@ -57,6 +56,7 @@ class TracingSignal:
         self._below = has_server_spans(app)
         foreign = tracing.exports and tracing.own is None
         self._unusual = foreign or self._below or self._extraction.always_needed
+        self._current = current_context()
         self._said = False
         if self._below:
             self._say("below")
@@ -64,20 +64,15 @@ class TracingSignal:
     def begin(self, exchange: Exchange) -> Token[Context] | None:
         """Decide, start the span of what is sampled, and make the request's context the current
         one; None where somebody else does that."""
-        token = otel_context.attach(Context({_SPAN_KEY: UnrecordedSpan(exchange)}))
         headers = exchange.headers
         if (
             self._unusual
-            or (token.old_value is not Token.MISSING and token.old_value)
             or b"tracestate" in headers
             or b"baggage" in headers
+            or self._current.get()
         ):
-            otel_context.detach(token)
             return self._begin_unusual(exchange)
         self._start(exchange)
-        if exchange.span is None:
-            return token
-        otel_context.detach(token)
         return self._attach(exchange)
 
     def _begin_unusual(self, exchange: Exchange) -> Token[Context] | None:
@@ -93,7 +88,7 @@ class TracingSignal:
         return self._attach(exchange)
 
     def _learn_parent(self, exchange: Exchange) -> None:
-        current = otel_context.get_current()
+        current = self._current.get()
         if current:
             outer = trace.get_current_span(current)
             if outer.get_span_context().is_valid:
@@ -142,8 +137,8 @@ class TracingSignal:
     def _attach(self, exchange: Exchange) -> Token[Context]:
         span = exchange.span or UnrecordedSpan(exchange)
         if exchange.parent_context is None:
-            return otel_context.attach(Context({_SPAN_KEY: span}))
-        return otel_context.attach(trace.set_span_in_context(span, exchange.parent_context))
+            return self._current.set(Context({_SPAN_KEY: span}))
+        return self._current.set(trace.set_span_in_context(span, exchange.parent_context))
 
     def end(self, exchange: Exchange) -> None:
         """End the span; leave one of what failed or was slow, even if it was not sampled."""
@@ -177,7 +172,7 @@ class TracingSignal:
 
     def detach(self, exchange: Exchange, token: Token[Context]) -> None:
         """Take the request's context back: the app has returned."""
-        otel_context.detach(token)
+        self._current.reset(token)
         if exchange.awaits_error:
             try:
                 self._finish(exchange)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextvars import Token
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from fastapi import FastAPI
 from opentelemetry import baggage, propagate, trace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -92,6 +96,35 @@ async def test_all_signals_name_the_same_ids(
     )
     if headers and collector.spans:
         assert collector.spans[0].parent_span_id.hex() == PARENT
+
+
+async def test_a_process_that_keeps_its_current_context_elsewhere_has_the_same_ids(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Elsewhere(ContextVarsRuntimeContext):  # what OTEL_PYTHON_CONTEXT may name
+        attached = 0
+
+        def attach(self, context: Context) -> Token[Context]:
+            self.attached += 1
+            return super().attach(context)
+
+        def detach(self, token: Token[Context]) -> None:
+            self.attached -= 1
+            super().detach(token)
+
+    elsewhere, seen = Elsewhere(), Seen()
+    monkeypatch.setattr(otel_context, "_RUNTIME_CONTEXT", elsewhere)
+
+    async def attached() -> None:
+        assert elsewhere.attached == 1
+
+    async with observed(app_that(seen, attached)) as app:
+        answer = await call(app, http_scope("/items/3"))
+
+    _, trace_id, span_id, _ = header_of(answer, "traceresponse").split("-")
+    assert seen.outgoing["traceparent"].split("-")[1:3] == [trace_id, span_id]
+    assert answer[0]["status"] == 200
+    assert elsewhere.attached == 0
 
 
 @pytest.mark.parametrize("flag", ["00", "01"])
