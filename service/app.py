@@ -99,6 +99,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # Observability's part
     )
     app.state.registry = telemetry.registry
     _add_routes(app, settings, metrics)
