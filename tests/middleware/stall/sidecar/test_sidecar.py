@@ -42,13 +42,15 @@ def await_answer(sidecar: Sidecar) -> None:
 
 
 def hanging(run: Run, name: str) -> tuple[Running, Any]:
-    """What is said of it first; a host that lets nobody run, and is blamed, may need five runs."""
-    for _ in range(5):
-        watched = run(name)
-        stall = watched.says("event_loop_stall")
+    """What is said of it first; a host that lets nobody run, and is blamed, may need ten runs."""
+    watched = run(name)
+    stall = watched.says("event_loop_stall")
+    for _ in range(9):
         if stall["cause"] != "cpu_starved":
             break
         watched.close()
+        watched = run(name)
+        stall = watched.says("event_loop_stall")
     return watched, stall
 
 
