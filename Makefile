@@ -2,8 +2,8 @@
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,\
   $(if $(shell $(p) -c 'import sys; print(sys.version_info >= (3, 11) or "")' 2>/dev/null),$(p))) python3)
 BIN := .venv/bin
-# One more than processors: tests wait more than they compute.
-PYTEST_ARGS ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 ))) --dist loadgroup --no-loadscope-reorder
+# Two more than processors: tests wait more than they compute.
+PYTEST_ARGS ?= -n $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 ))) --dist loadgroup --no-loadscope-reorder
 ARGS ?=
 # Without bytecode every process would compile all of this anew: a quarter of a second for each.
 unexport PYTHONDONTWRITEBYTECODE
