@@ -45,6 +45,7 @@ class ModelVersions:
         self._loading: set[str] = set()
         self._refused: dict[str, str] = {}
         self._has_looked = False
+        self._has_settled = False  # what was there at first is loaded, or refused
         self._candidate_is_owed = 0.0
 
     @property
@@ -82,13 +83,13 @@ class ModelVersions:
 
     def refuse(self, version: str, fault: str) -> None:
         """It could not be loaded; what was loaded of this version before serves on."""
-        self._loading.discard(version)
         self._refused[version] = fault
+        self._settle(version)
 
     def confirm(self, version: str) -> None:
         """What is loaded is what there is."""
-        self._loading.discard(version)
         self._refused.pop(version, None)
+        self._settle(version)
 
     def serve(self, model: LoadedModel) -> None:
         """It has been loaded, for the first time or instead of what was loaded before."""
@@ -126,8 +127,8 @@ class ModelVersions:
             raise DeploymentError(f"{self.name} has no version to return to.")
 
     def fault(self) -> str | None:
-        """Why it does not serve."""
-        if self.current is not None:
+        """Why it does not serve, or not yet all that was there at first: any may be asked for."""
+        if self.current is not None and self._has_settled:
             return None
         if self._loading or not self._has_looked:
             return "loading"
@@ -160,6 +161,10 @@ class ModelVersions:
             return current
         self._candidate_is_owed -= 1
         return self.candidate
+
+    def _settle(self, version: str) -> None:
+        self._loading.discard(version)
+        self._has_settled = self._has_settled or not self._loading
 
     def _make_current(self, model: LoadedModel) -> None:
         self.current, self.previous = model, self.current

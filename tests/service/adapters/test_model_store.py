@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import shutil
+import threading
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from service.adapters.inference_threads import InferenceThreads
-from service.adapters.model_sessions import OpenSession
+from service.adapters.model_folders import ModelFolder
+from service.adapters.model_sessions import OpenSession, Session
 from service.adapters.model_store import ModelStore
 from service.adapters.model_versions import Rollout
 from service.adapters.onnx_sessions import onnx_sessions
@@ -177,6 +179,47 @@ async def test_until_it_is_loaded_a_model_is_loading(stores: Stores) -> None:
         with pytest.raises(ModelNotLoadedError):
             store.choose(TABULAR, "v1.0")
         await eventually(lambda: not store.faults())
+
+
+async def test_until_every_version_there_was_at_first_is_loaded_a_model_is_loading(
+    models: Path, stores: Stores
+) -> None:
+    write_model(models, version="v1.1")
+    may_go_on = threading.Event()
+
+    def open_slowly(folder: ModelFolder) -> Session:
+        if (folder.manifest.name, folder.manifest.version) == (TABULAR, "v1.0"):
+            may_go_on.wait()
+        return open_onnx(folder)
+
+    async with stores.open(wait=False, open_session=open_slowly) as store:
+        try:
+            await eventually(lambda: roles(store) == [("v1.1", "current"), ("v1.0", "loading")])
+            assert store.faults()[TABULAR] == "loading", "whoever asks for v1.0 would be refused"
+        finally:
+            may_go_on.set()
+        await eventually(lambda: not store.faults())
+
+
+async def test_a_model_serves_on_while_a_version_that_came_later_is_loaded(
+    models: Path, stores: Stores
+) -> None:
+    may_go_on = threading.Event()
+
+    def open_slowly(folder: ModelFolder) -> Session:
+        if folder.manifest.version == "v1.1":
+            may_go_on.wait()
+        return open_onnx(folder)
+
+    async with stores.open(open_session=open_slowly) as store:
+        write_model(models, version="v1.1")
+        reloading = asyncio.create_task(store.reload())
+        try:
+            await eventually(lambda: roles(store) == [("v1.1", "loading"), ("v1.0", "current")])
+            assert store.faults() == {}
+        finally:
+            may_go_on.set()
+        await reloading
 
 
 async def test_unknown_names_and_versions_are_told_what_there_is(
