@@ -85,6 +85,8 @@ def own_context(exchange: Exchange) -> SpanContext:
 
 def parent_span(exchange: Exchange) -> SpanContext | None:
     """The caller's, if there is one."""
+    if not exchange.parent_span_id and exchange.parent_context is None:
+        return None  # as most are where sampling begins, without three objects made to learn it
     parent = trace.get_current_span(parent_context(exchange)).get_span_context()
     return None if parent.span_id == INVALID_SPAN_ID else parent
 
