@@ -59,8 +59,9 @@ def _from_outside(evidence: Evidence) -> Cause | None:
     if evidence.stopped:
         return Cause.PROCESS_STOPPED
     # Without what the host took, would it still be a stall? One that has just begun to be one
-    # would not, whatever was taken; then the larger part decides.
-    limit = evidence.threshold_seconds if evidence.over else evidence.seconds / 2
+    # would not, whatever was taken; then the larger part decides, unless it has computed enough.
+    known = evidence.over or evidence.on_cpu >= evidence.threshold_seconds
+    limit = evidence.threshold_seconds if known else evidence.seconds / 2
     if evidence.throttled > 0 and evidence.seconds - evidence.throttled < limit:
         return Cause.CGROUP_THROTTLED
     if evidence.run_queue > 0 and evidence.seconds - evidence.run_queue < limit:
@@ -78,11 +79,15 @@ def _for_a_starved_gil(evidence: Evidence) -> bool:
 
 
 def _not_its_own_wait(evidence: Evidence) -> float:
-    """Of the time off the CPU: its wait for the GIL of somebody who got none, or for a CPU, which
-    the system counts when it is over."""
+    """Of the time off the CPU: its wait for the GIL of somebody who got none, or for a CPU."""
     off_cpu = max(0.0, evidence.own - evidence.on_cpu)
-    ready = 0.0 if evidence.over else off_cpu * evidence.runnable_share
-    return max(ready, min(off_cpu, evidence.waiting_beside))
+    return max(_waits_for_a_cpu(evidence), min(off_cpu, evidence.waiting_beside))
+
+
+def _waits_for_a_cpu(evidence: Evidence) -> float:
+    """Now: the system counts that when it is over."""
+    off_cpu = max(0.0, evidence.own - evidence.on_cpu)
+    return 0.0 if evidence.over else off_cpu * evidence.runnable_share
 
 
 def _beside_the_loop(evidence: Evidence) -> Cause | None:
@@ -109,7 +114,7 @@ def _lost_to_other_threads(evidence: Evidence) -> bool:
 
 
 def _of_the_loop(evidence: Evidence) -> Cause:
-    own = evidence.own
+    own = evidence.own - _waits_for_a_cpu(evidence)
     held = evidence.gil_wait >= own / 2 or evidence.gil_owner == "loop"
     if evidence.on_cpu >= own / 2:
         return Cause.CPU_GIL_HELD if held else Cause.CPU

@@ -45,6 +45,7 @@ def stalls(draw: st.DrawFn) -> Evidence:
         idle=draw(st.booleans()),
         longest_callback=draw(st.none() | st.floats(0, 3600)),
         samples=draw(st.integers(0, 10_000)),
+        over=draw(st.booleans()),
     )
 
 
@@ -63,7 +64,7 @@ def test_a_process_that_was_not_stopped_is_not_said_to_have_been(stall: Evidence
 @patient
 @given(stalls(), st.floats(0, 1))
 def test_what_the_host_took_blames_no_code(stall: Evidence, throttled_share: float) -> None:
-    taken = stall.seconds - stall.threshold_seconds / 2
+    taken = stall.seconds - stall.threshold_seconds * 0.4
 
     starved = replace(
         stall,
@@ -188,6 +189,25 @@ def test_a_stall_on_a_busy_host_is_judged_by_what_the_host_did_not_take(
     evidence: Evidence, cause: Cause
 ) -> None:
     assert classify(evidence) is cause
+
+
+@pytest.mark.parametrize(
+    ("evidence", "cause"),
+    [
+        # A third of a CPU is left for it: as soon as it has computed for a threshold, it is named.
+        (replace(STALL, on_cpu=0.09, run_queue=0.2, gil_owner="loop"), Cause.CPU_STARVED),
+        (replace(STALL, on_cpu=0.1, run_queue=0.19, gil_owner="loop"), Cause.CPU_GIL_HELD),
+        # The system has not counted the wait yet that it is in.
+        (replace(STALL, on_cpu=0.09, runnable_share=1.0), Cause.CPU_STARVED),
+        (replace(STALL, on_cpu=0.1, runnable_share=1.0), Cause.CPU),
+        # It has slept: how much of that was a wait for a CPU is a guess while it lasts.
+        (replace(STALL, run_queue=0.18), Cause.CPU_STARVED),
+    ],
+)
+def test_on_a_busy_host_a_stall_that_lasts_is_its_own_when_it_has_computed_for_long_enough(
+    evidence: Evidence, cause: Cause
+) -> None:
+    assert classify(replace(evidence, over=False)) is cause
 
 
 def test_a_thread_that_waits_while_others_compute_beside_the_gil_waits_for_itself() -> None:
