@@ -68,8 +68,9 @@ class RunningService:
         ]
 
     def log(self) -> str:
-        """All that it has written."""
-        return self.output.read_text()
+        """All whole lines that it has written: one may be half there while it is looked at."""
+        written, end, _ = self.output.read_text().rpartition("\n")
+        return written + end
 
 
 @contextmanager

@@ -50,8 +50,9 @@ class RunningSupervisor(RunningService):
         return {group["labels"]["worker"]: group["targets"][0] for group in groups}
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The log lines of this kind."""
-        lines = (line for line in self.log().splitlines() if line.startswith("{"))
+        """The log lines of this kind. Others are not read as JSON: beside a load there are many,
+        and who asks again and again would keep the GIL from the clients."""
+        lines = (line for line in self.log().splitlines() if name in line)
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def restarts(self, reason: str) -> float:

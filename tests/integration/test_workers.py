@@ -143,7 +143,7 @@ async def test_a_rolling_restart_under_load_loses_no_request(
         await asyncio.to_thread(until, lambda: len(supervisor.rolled()) > rolled, "it is over")
         await customers.have_been_answered(customers.answered + 200)
 
-    assert customers.lost == []
+    assert customers.lost == [], supervisor.log()[-4000:]
     assert supervisor.rolled()[-1]
     assert supervisor.all_ready()
     assert not before & supervisor.pids()
@@ -183,7 +183,7 @@ async def test_sigterm_under_load_loses_no_request_and_leaves_no_process(world: 
             await customers.gone.wait()
         status = await asyncio.to_thread(supervisor.process.wait, 30)
 
-    assert customers.lost == []
+    assert customers.lost == [], supervisor.log()[-4000:]
     assert status == 0
     assert not any(map(is_running, pids))
     assert "Traceback" not in supervisor.log()
