@@ -39,6 +39,11 @@ class Evidence:
         """What is left of the time without what the host took."""
         return max(0.0, self.seconds - self.run_queue - self.throttled)
 
+    @property
+    def off_cpu(self) -> float:
+        """Of its own time: waiting, for whatever it was."""
+        return max(0.0, self.own - self.on_cpu)
+
 
 def classify(evidence: Evidence) -> Cause:
     """First what is nobody's fault, then whose it is not, then what the loop's thread did."""
@@ -80,14 +85,12 @@ def _for_a_starved_gil(evidence: Evidence) -> bool:
 
 def _not_its_own_wait(evidence: Evidence) -> float:
     """Of the time off the CPU: its wait for the GIL of somebody who got none, or for a CPU."""
-    off_cpu = max(0.0, evidence.own - evidence.on_cpu)
-    return max(_waits_for_a_cpu(evidence), min(off_cpu, evidence.waiting_beside))
+    return max(_wait_for_a_cpu(evidence), min(evidence.off_cpu, evidence.waiting_beside))
 
 
-def _waits_for_a_cpu(evidence: Evidence) -> float:
-    """Now: the system counts that when it is over."""
-    off_cpu = max(0.0, evidence.own - evidence.on_cpu)
-    return 0.0 if evidence.over else off_cpu * evidence.runnable_share
+def _wait_for_a_cpu(evidence: Evidence) -> float:
+    """The one under way, guessed by the looks: the system counts it when it is over."""
+    return 0.0 if evidence.over else evidence.off_cpu * evidence.runnable_share
 
 
 def _beside_the_loop(evidence: Evidence) -> Cause | None:
@@ -114,7 +117,7 @@ def _lost_to_other_threads(evidence: Evidence) -> bool:
 
 
 def _of_the_loop(evidence: Evidence) -> Cause:
-    own = evidence.own - _waits_for_a_cpu(evidence)
+    own = evidence.own - _wait_for_a_cpu(evidence)
     held = evidence.gil_wait >= own / 2 or evidence.gil_owner == "loop"
     if evidence.on_cpu >= own / 2:
         return Cause.CPU_GIL_HELD if held else Cause.CPU

@@ -72,7 +72,7 @@ class Judge:
             gil_held=cause in HOLDS_GIL,
             on_cpu_seconds=evidence.on_cpu,
             run_queue_seconds=evidence.run_queue,
-            off_cpu_seconds=max(0.0, evidence.own - evidence.on_cpu),
+            off_cpu_seconds=evidence.off_cpu,
             gc_seconds=evidence.gc,
             throttled_seconds=evidence.throttled,
             system_call=_system_call(incident, cause),

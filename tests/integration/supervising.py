@@ -52,7 +52,7 @@ class RunningSupervisor(RunningService):
     def events(self, name: str) -> list[dict[str, Any]]:
         """The log lines of this kind. Others are not read as JSON: beside a load there are many,
         and who asks again and again would keep the GIL from the clients."""
-        lines = (line for line in self.log().splitlines() if name in line)
+        lines = (line for line in self.log().splitlines() if f'"{name}"' in line)
         return [event for event in map(json.loads, lines) if event["event"] == name]
 
     def restarts(self, reason: str) -> float:

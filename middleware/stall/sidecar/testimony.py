@@ -61,7 +61,7 @@ def stall_of(findings: Sequence[Finding], due_ns: int, loop_thread: int, ground:
         gil_held=cause in HOLDS_GIL,
         on_cpu_seconds=evidence.on_cpu,
         run_queue_seconds=evidence.run_queue,
-        off_cpu_seconds=max(0.0, evidence.own - evidence.on_cpu),
+        off_cpu_seconds=evidence.off_cpu,
         gc_seconds=evidence.gc,
         throttled_seconds=evidence.throttled,
         system_call=last.system_call if cause in _WAITS else None,
